@@ -1,0 +1,1 @@
+"""Differentiable operators: meaning, checks, reference and dispatch."""

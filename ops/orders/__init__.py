@@ -1,0 +1,1 @@
+"""Orders of points, one file each."""

@@ -1,0 +1,1 @@
+"""Data: files, sets, transforms and loaders."""

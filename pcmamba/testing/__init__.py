@@ -1,0 +1,1 @@
+"""Assertions and inputs shared by tests and tools."""
