@@ -1,0 +1,160 @@
+"""Weights of the released Point Cloud Mamba code, to and from this library's models.
+
+Released names and shapes: repository SkyworkAI/PointCloudMamba at 57fdb29.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor
+
+from pcmamba.models import PointClassifier, create_model
+from pcmamba.models.pcm import PROMPTS, PCMConfig
+from pcmamba.models.weights import load_strictly
+
+# (released, ours), tried in turn; `*` stands for a stage, block or layer number.
+_NAMES = (
+    ("encoder.embedding.net.0", "embedding.0"),
+    ("encoder.embedding.net.1", "embedding.1.norm"),
+    ("encoder.order_prompt.weight", "prompts"),
+    ("encoder.order_prompt_proj.*", "stages.*.prompt"),
+    ("encoder.pos_proj.*", "stages.*.position"),
+    ("encoder.local_grouper_list.*.affine_alpha", "stages.*.grouper.alpha"),
+    ("encoder.local_grouper_list.*.affine_beta", "stages.*.grouper.beta"),
+    ("encoder.pre_blocks_list.*.transfer.net.0", "stages.*.grouper.projection"),
+    ("encoder.pre_blocks_list.*.transfer.net.1", "stages.*.pool.start.norm"),
+    ("encoder.pre_blocks_list.*.operation.*.net1.0", "stages.*.pool.blocks.*.inner.0"),
+    ("encoder.pre_blocks_list.*.operation.*.net1.1", "stages.*.pool.blocks.*.inner.1.norm"),
+    ("encoder.pre_blocks_list.*.operation.*.net2.0", "stages.*.pool.blocks.*.outer"),
+    ("encoder.pre_blocks_list.*.operation.*.net2.1", "stages.*.pool.blocks.*.norm"),
+    ("encoder.mamba_blocks_list.*.*.mixer.A_log", "stages.*.blocks.*.mixer.ahead.A_log"),
+    ("encoder.mamba_blocks_list.*.*.mixer.A_b_log", "stages.*.blocks.*.mixer.back.A_log"),
+    ("encoder.mamba_blocks_list.*.*.mixer.D", "stages.*.blocks.*.mixer.ahead.D"),
+    ("encoder.mamba_blocks_list.*.*.mixer.D_b", "stages.*.blocks.*.mixer.back.D"),
+    ("encoder.mamba_blocks_list.*.*.mixer.conv1d", "stages.*.blocks.*.mixer.ahead.conv"),
+    ("encoder.mamba_blocks_list.*.*.mixer.conv1d_b", "stages.*.blocks.*.mixer.back.conv"),
+    ("encoder.mamba_blocks_list.*.*.mixer.x_proj", "stages.*.blocks.*.mixer.ahead.x_proj"),
+    ("encoder.mamba_blocks_list.*.*.mixer.x_proj_b", "stages.*.blocks.*.mixer.back.x_proj"),
+    ("encoder.mamba_blocks_list.*.*.mixer.dt_proj", "stages.*.blocks.*.mixer.ahead.dt_proj"),
+    ("encoder.mamba_blocks_list.*.*.mixer.dt_proj_b", "stages.*.blocks.*.mixer.back.dt_proj"),
+    ("encoder.mamba_blocks_list.*.*.mixer.in_proj", "stages.*.blocks.*.mixer.in_proj"),
+    ("encoder.mamba_blocks_list.*.*.mixer.out_proj", "stages.*.blocks.*.mixer.out_proj"),
+    ("encoder.mamba_blocks_list.*.*.norm", "stages.*.blocks.*.norm"),
+    ("encoder.residual_proj_blocks_list.*", "stages.*.widen"),
+    ("prediction.head.0.0", "head.0.0"),
+    ("prediction.head.0.1", "head.0.1.norm"),
+    ("prediction.head.2.0", "head.2.0"),
+    ("prediction.head.2.1", "head.2.1.norm"),
+    ("prediction.head.4.0", "head.4"),
+)
+_LEAVES = r"(\.(?:weight|bias|running_mean|running_var|num_batches_tracked))?"
+_CONVOLUTIONS = re.compile(r"(embedding|transfer|operation\.\d+)\.(net|net1|net2)\.0\.weight$")
+
+
+def from_released(
+    state_dict: Mapping[str, Tensor],
+    *,
+    model: str = "pcm_tiny",
+    prompt_rows: Mapping[str, int] | Literal["first-appearance"] = "first-appearance",
+) -> PointClassifier:
+    """Build a classification model from the released code's weights.
+
+    The model runs as released (`reference=True`): slab orders, batch-wide directions.
+
+    Args:
+        state_dict: Released names to tensors; a `module.` in front is dropped.
+        model: "pcm_tiny", "pcm" or "pcm_naive".
+        prompt_rows: First row of `order_prompt.weight` of each order ("xyz" or "slab-xyz"). The
+            released code draws this map from the order of a Python set, so no checkpoint holds it.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        ValueError: A name has no counterpart, a tensor is missing or has another shape, or
+            `prompt_rows` does not name every order with the start of a block.
+
+    Example:
+        `from_released(torch.load(file, weights_only=True)["model"], prompt_rows={"xyz": 12, …})`
+    """
+    ours = {_renamed(name.removeprefix("module.")): t for name, t in state_dict.items()}
+    for needed in ("embedding.0.weight", "head.4.weight"):
+        if needed not in ours:
+            raise ValueError(f"state_dict must hold a Point Cloud Mamba classifier, lacks {needed}")
+    built = create_model(
+        model,
+        num_classes=ours["head.4.weight"].shape[0],
+        in_channels=ours["embedding.0.weight"].shape[1],
+        reference=True,
+        prompt_blocks=_prompt_blocks(model, prompt_rows),
+    )
+    shapes = {name: tensor.shape for name, tensor in built.state_dict().items()}
+    state = {name: _reshaped(tensor, shapes.get(name)) for name, tensor in ours.items()}
+    load_strictly(built, state, "the released state_dict")
+    return built.eval()
+
+
+def to_released(model: PointClassifier) -> dict[str, Tensor]:
+    """Return a model's weights under the released names and shapes, the inverse of the above.
+
+    Raises:
+        ValueError: The model is no Point Cloud Mamba classifier.
+    """
+    released = {}
+    for name, tensor in model.state_dict().items():
+        old = _renamed(name, back=True)
+        if _CONVOLUTIONS.search(old):
+            tensor = tensor[..., None]
+        elif ".affine_" in old:
+            tensor = tensor[None, None, None]
+        released[old] = tensor
+    return released
+
+
+def _renamed(name: str, back: bool = False) -> str:
+    for released, ours in _NAMES:
+        source, target = (ours, released) if back else (released, ours)
+        pattern = re.escape(source).replace(r"\*", r"(\d+)") + _LEAVES
+        match = re.fullmatch(pattern, name)
+        if match:
+            *numbers, leaf = match.groups()
+            for number in numbers:
+                target = target.replace("*", number, 1)
+            return target + (leaf or "")
+    known = "this library's" if back else "a released"
+    raise ValueError(f"{name} must be {known} Point Cloud Mamba classifier's parameter name")
+
+
+def _reshaped(tensor: Tensor, shape: tuple[int, ...] | None) -> Tensor:
+    """Drop the axes of one that released convolutions and affine parameters carry."""
+    if shape is None or tensor.shape == shape or tensor.dim() <= len(shape):
+        return tensor
+    squeezed = tuple(size for size in tensor.shape if size != 1)
+    return tensor.reshape(shape) if squeezed == tuple(s for s in shape if s != 1) else tensor
+
+
+def _prompt_blocks(
+    model: str, rows: Mapping[str, int] | Literal["first-appearance"]
+) -> dict[str, int] | None:
+    if rows == "first-appearance":
+        return None
+    if isinstance(rows, str):
+        raise ValueError(f"prompt_rows must be a mapping or 'first-appearance', got {rows!r}")
+    wanted = set(_released_orders(model))
+    named = {f"slab-{k}" if f"slab-{k}" in wanted else k: first for k, first in rows.items()}
+    starts = {first % PROMPTS == 0 and 0 <= first < PROMPTS * len(wanted) for first in rows.values()}
+    if set(named) != wanted or False in starts or len(set(rows.values())) != len(wanted):
+        raise ValueError(
+            f"prompt_rows must map each of {sorted(wanted)} to its own multiple of {PROMPTS}, "
+            f"got {dict(rows)}"
+        )
+    return {order: first // PROMPTS for order, first in named.items()}
+
+
+def _released_orders(model: str) -> tuple[str, ...]:
+    config = create_model(model, num_classes=1, reference=True).config
+    assert isinstance(config, PCMConfig)
+    return tuple(dict.fromkeys(config.layer_orders))

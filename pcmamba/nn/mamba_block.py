@@ -1,0 +1,34 @@
+"""A pre-norm block whose residual stream travels beside the features."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from pcmamba.nn.bidirectional_mamba import BidirectionalMamba
+from pcmamba.nn.drop_path import DropPath
+
+
+class MambaBlock(nn.Module):
+    """Add the features to the residual stream, normalise it, mix it.
+
+    The stream is kept in float32. The first block has no stream yet and starts it with its input,
+    without drop path.
+
+    Args:
+        mixer: The mixer, (B, L, C) to (B, L, C).
+        channels: C.
+        drop_path: Rate of stochastic depth on the incoming features.
+    """
+
+    def __init__(self, mixer: BidirectionalMamba, channels: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(channels, eps=1e-5)
+        self.mixer = mixer
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the mixed features and the new residual stream, both (B, L, C)."""
+        stream = x.to(self.norm.weight.dtype)
+        if residual is not None:
+            stream = residual + self.drop_path(stream)
+        return self.mixer(self.norm(stream)), stream

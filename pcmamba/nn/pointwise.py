@@ -1,0 +1,67 @@
+"""Layers on single points: linear maps over rows with batch normalisation."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class NormReLU(nn.Module):
+    """Batch normalisation over all rows, then ReLU: (..., C) to (..., C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel over every leading axis, then cut at zero."""
+        rows = self.norm(x.reshape(-1, x.shape[-1]))
+        return nn.functional.relu(rows).view(x.shape)
+
+
+class LinearNormReLU(nn.Sequential):
+    """Linear without bias, batch normalisation, ReLU: (..., in) to (..., out)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Linear(in_channels, out_channels, bias=False), NormReLU(out_channels))
+
+
+class NeighbourPool(nn.Module):
+    """Refine projected groups with a residual block and keep the strongest of each channel.
+
+    Normalise and cut, then linear-norm-ReLU-linear-norm around a shortcut, then the maximum over
+    the neighbours. The last ReLU comes after the maximum, which gives the same values for 1/K of
+    the work.
+
+    Args:
+        channels: C of the groups.
+        blocks: Residual blocks.
+
+    Source: Ma et al., PointMLP (2022), section 3.1.
+    """
+
+    def __init__(self, channels: int, blocks: int = 1) -> None:
+        super().__init__()
+        self.start = NormReLU(channels)
+        self.blocks = nn.ModuleList(ResidualPointMLP(channels) for _ in range(blocks))
+
+    def forward(self, groups: Tensor) -> Tensor:
+        """Pool (B, S, K, C) over the neighbours to (B, S, C)."""
+        x = self.start(groups)
+        for i, block in enumerate(self.blocks):
+            x = block(x) if i == 0 else block(nn.functional.relu(x))
+        return nn.functional.relu(x.max(dim=2).values)
+
+
+class ResidualPointMLP(nn.Module):
+    """Linear-norm-ReLU-linear-norm plus the input, without the last ReLU: (..., C) to (..., C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = LinearNormReLU(channels, channels)
+        self.outer = nn.Linear(channels, channels, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum before its ReLU."""
+        y = self.outer(self.inner(x))
+        return x + self.norm(y.reshape(-1, y.shape[-1])).view(y.shape)
