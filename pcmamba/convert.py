@@ -145,13 +145,19 @@ def _prompt_blocks(
         raise ValueError(f"prompt_rows must be a mapping or 'first-appearance', got {rows!r}")
     wanted = set(_released_orders(model))
     named = {f"slab-{k}" if f"slab-{k}" in wanted else k: first for k, first in rows.items()}
-    starts = {first % PROMPTS == 0 and 0 <= first < PROMPTS * len(wanted) for first in rows.values()}
+    starts = {
+        first % PROMPTS == 0 and 0 <= first < PROMPTS * len(wanted) for first in rows.values()
+    }
     if set(named) != wanted or False in starts or len(set(rows.values())) != len(wanted):
         raise ValueError(
             f"prompt_rows must map each of {sorted(wanted)} to its own multiple of {PROMPTS}, "
             f"got {dict(rows)}"
         )
     return {order: first // PROMPTS for order, first in named.items()}
+
+
+def _starts(blocks: int) -> list[int]:
+    return [PROMPTS * block for block in range(blocks)]
 
 
 def _released_orders(model: str) -> tuple[str, ...]:
