@@ -1,0 +1,135 @@
+"""Registration of the scan with torch: forward, backward, shapes, gradients, launchers.
+
+Here sequences lie one after another: u (T, D), B (T, S), perm (T,), offsets always given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pcmamba.ops._once import refuse_double_backward
+from pcmamba.ops._sequences import check_sequence_values, unit_stride
+
+Nine = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@torch.library.custom_op("pcmamba::selective_scan_fwd", mutates_args=())
+def selective_scan_fwd(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    perm: Tensor | None,
+    offsets: Tensor,
+    delta_softplus: bool,
+    reverse: bool,
+    impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return y (T, D), the last states (B, D, S) and the states kept for the backward pass."""
+    check_sequence_values(len(u), offsets, perm)
+    floats = unit_stride(u, delta, A, B, C, D, z, delta_bias, initial_state)
+    result: tuple[Tensor, Tensor, Tensor] = _launchers(impl).selective_scan_fwd(
+        *floats, perm, offsets, delta_softplus, reverse
+    )
+    return result
+
+
+@torch.library.custom_op("pcmamba::selective_scan_bwd", mutates_args=())
+def selective_scan_bwd(
+    grad_y: Tensor,
+    grad_last_state: Tensor | None,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    perm: Tensor | None,
+    offsets: Tensor,
+    checkpoints: Tensor,
+    delta_softplus: bool,
+    reverse: bool,
+    impl: str,
+) -> Nine:
+    """Return the gradients of u to initial_state, each like its tensor, (0,) for None."""
+    inputs = (u, delta, A, B, C, D, z, delta_bias, initial_state)
+    floats = unit_stride(grad_y, grad_last_state, *inputs)
+    grads = _launchers(impl).selective_scan_bwd(
+        *floats, perm, offsets, checkpoints, delta_softplus, reverse
+    )
+    cast = [
+        g if t is None else g.to(t.dtype).view(t.shape) for g, t in zip(grads, inputs, strict=True)
+    ]
+    return tuple(cast)  # type: ignore[return-value]  # nine, as zip checks
+
+
+@selective_scan_fwd.register_fake
+def _(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    perm: Tensor | None,
+    offsets: Tensor,
+    delta_softplus: bool,
+    reverse: bool,
+    impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    sequences = len(offsets) - 1
+    kept = _launchers(impl).checkpoint_shape(len(u), sequences, *A.shape)
+    states = u.new_empty(sequences, *A.shape, dtype=torch.float32)
+    return u.new_empty(u.shape), states, u.new_empty(kept, dtype=torch.float32)
+
+
+@selective_scan_bwd.register_fake
+def _(grad_y: Tensor, grad_last_state: Tensor | None, *rest: Any) -> Nine:
+    grads = [grad_y.new_empty(0) if t is None else t.new_empty(t.shape) for t in rest[:9]]
+    return tuple(grads)  # type: ignore[return-value]  # nine
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    *tensors, delta_softplus, reverse, impl = inputs
+    ctx.save_for_backward(*tensors, output[2])
+    ctx.rest = (delta_softplus, reverse, impl)
+    ctx.set_materialize_grads(False)
+
+
+def _backward(
+    ctx: Any, grad_y: Tensor | None, grad_last_state: Tensor | None, _: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    inputs = ctx.saved_tensors
+    if grad_y is None:
+        grad_y = torch.zeros_like(inputs[0])
+    grads = selective_scan_bwd(grad_y, grad_last_state, *inputs, *ctx.rest)
+    own = (None if t is None else g for g, t in zip(grads, inputs[:9], strict=True))
+    return (*own, None, None, None, None, None)
+
+
+selective_scan_fwd.register_autograd(_backward, setup_context=_save)
+refuse_double_backward(selective_scan_bwd, "selective_scan")
+
+
+def _launchers(impl: str) -> Any:
+    if impl == "cpu":
+        from pcmamba.kernels import selective_scan_cpu
+
+        return selective_scan_cpu
+    from pcmamba.kernels import selective_scan_triton
+
+    return selective_scan_triton

@@ -1,0 +1,89 @@
+"""What the ops over sequences share: dense and ragged batches, dtypes, permutations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pcmamba.ops._check import check_offsets
+from pcmamba.ops._impl import resolve_impl
+
+
+def check_floats(**named: Tensor | None) -> None:
+    """Check that every tensor is real floating point.
+
+    Raises:
+        TypeError: One is not.
+    """
+    for name, tensor in named.items():
+        if tensor is not None and not tensor.is_floating_point():
+            raise TypeError(f"{name} must be real floating point, got {tensor.dtype}")
+
+
+def working_dtype(*tensors: Tensor | None) -> torch.dtype:
+    """Return float64 if any tensor is float64, else float32."""
+    doubles = any(t is not None and t.dtype == torch.float64 for t in tensors)
+    return torch.float64 if doubles else torch.float32
+
+
+def resolve_sequence_impl(impl: str, leading: Tensor, *others: Tensor | None) -> str:
+    """Choose the implementation by device; float64 anywhere means the reference.
+
+    Raises:
+        TypeError: `impl` names a kernel and a tensor is float64.
+    """
+    doubles = working_dtype(leading, *others) == torch.float64
+    if doubles and impl == "auto":
+        return "reference"
+    chosen = resolve_impl(impl, leading, ("triton",))
+    if doubles and chosen != "reference":
+        raise TypeError(
+            f"impl={impl!r} must get float16, bfloat16 or float32, got float64; "
+            "impl='reference' or 'auto' takes it"
+        )
+    return chosen
+
+
+def check_sequence_values(rows: int, offsets: Tensor, perm: Tensor | None = None) -> None:
+    """Check the values of `offsets` and `perm` (T,) on the CPU; a GPU would have to wait.
+
+    Raises:
+        ValueError: `offsets` do not rise from 0 to `rows`, or `perm` leaves its sequence.
+    """
+    check_offsets(offsets, rows)
+    if perm is None or perm.device.type != "cpu" or rows == 0:
+        return
+    lengths = offsets.diff()
+    limit = lengths.repeat_interleave(lengths)
+    outside = (perm < 0) | (perm >= limit)
+    if bool(outside.any()):
+        row = int(outside.nonzero()[0])
+        raise ValueError(
+            f"perm must hold rows 0 to {int(limit[row]) - 1} of its sequence, got {int(perm[row])}"
+        )
+
+
+def check_index(**named: Tensor | None) -> None:
+    """Check that every tensor is int64.
+
+    Raises:
+        TypeError: One is not.
+    """
+    for name, tensor in named.items():
+        if tensor is not None and tensor.dtype != torch.int64:
+            raise TypeError(f"{name} must be int64, got {tensor.dtype}")
+
+
+def dense_offsets(batch: int, length: int, device: torch.device) -> Tensor:
+    """Return the offsets (B + 1,) of a dense batch whose rows lie one after another."""
+    return torch.arange(batch + 1, device=device) * length
+
+
+def flatten_rows(tensor: Tensor | None) -> Tensor | None:
+    """View (B, L, ...) as (B L, ...), copying only where the strides force it."""
+    return None if tensor is None else tensor.flatten(0, 1)
+
+
+def unit_stride(*tensors: Tensor | None) -> list[Tensor | None]:
+    """Copy the tensors whose last axis is not contiguous."""
+    return [t if t is None or t.stride(-1) == 1 else t.contiguous() for t in tensors]
