@@ -1,1 +1,14 @@
 """Data sets, one file each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pcmamba.registry import Registry
+
+DATASETS: Registry[type[Any]] = Registry("data set")
+
+# Below the registry, since each of them adds itself to it.
+from pcmamba.data.datasets.shapes import Shapes  # noqa: E402
+
+__all__ = ["DATASETS", "Shapes"]
