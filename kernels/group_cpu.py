@@ -26,24 +26,20 @@ def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None) -> Tensor:
     return out.to(feat.dtype)
 
 
-def group_bwd_feat(grad: Tensor, idx: Tensor, num_points: int) -> Tensor:
-    """Return the gradient (B, N, C) of the support points."""
+def group_bwd(
+    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of `feat` (B, N, C) and of `centre` (B, M, C), empty without one."""
     clouds, queries, k, channels = grad.shape
-    wide = grad.detach().float().contiguous().view(clouds, queries * k, channels)
+    wide = grad.detach().float().contiguous().numpy()
+    dfeat = torch.empty(clouds, num_points, channels)
+    dcentre = torch.empty((clouds, queries, channels) if has_centre else (0,))
     start, slot = inverse_table(idx.reshape(clouds, queries * k), num_points)
-    out = torch.empty(clouds, num_points, channels)
-    _sum_slots(wide.numpy(), start.numpy(), slot.numpy(), out.numpy())
-    return out.to(grad.dtype)
-
-
-def group_bwd_centre(grad: Tensor, idx: Tensor) -> Tensor:
-    """Return the gradient (B, M, C) of the centres."""
-    out = torch.empty(*grad.shape[:2], grad.shape[3])
-    limit_threads()
-    _sum_neighbours(
-        grad.detach().float().contiguous().numpy(), idx.contiguous().numpy(), out.numpy()
-    )
-    return out.to(grad.dtype)
+    rows = wide.reshape(clouds, queries * k, channels)
+    _sum_slots(rows, start.numpy(), slot.numpy(), dfeat.numpy())
+    if has_centre:
+        _sum_neighbours(wide, idx.contiguous().numpy(), dcentre.numpy())
+    return dfeat.to(grad.dtype), dcentre.to(grad.dtype)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

@@ -88,9 +88,7 @@ def group_bwd(
     grad: Tensor, idx: Tensor, num_points: int, has_centre: bool, impl: str
 ) -> tuple[Tensor, Tensor]:
     """Launch the backward pass of `group`; the second gradient is empty without a centre."""
-    launch = _launchers(impl)
-    dfeat = launch.group_bwd_feat(grad, idx, num_points)
-    return dfeat, launch.group_bwd_centre(grad, idx) if has_centre else grad.new_empty(0)
+    return _launchers(impl).group_bwd(grad, idx, num_points, has_centre)
 
 
 @group_fwd.register_fake

@@ -26,7 +26,7 @@ def group_std(feat: Tensor, idx: Tensor, anchor: Tensor, *, impl: Impl = "auto")
     Args:
         feat: (B, N, C) features of the support points; differentiable.
         idx: (B, M, K) int64 rows of `feat`, without padding. On a GPU the range is not checked,
-            since the host would have to wait: an index out of range reads row 0 there.
+            since the host would have to wait: an index out of range gives a meaningless value.
         anchor: (B, M, C) row subtracted from the neighbours of each query, of the dtype of
             `feat`; differentiable.
         impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
@@ -35,8 +35,8 @@ def group_std(feat: Tensor, idx: Tensor, anchor: Tensor, *, impl: Impl = "auto")
         (B,) float32, or float64 for float64 inputs.
 
     Raises:
-        ValueError: Shapes disagree, a cloud has fewer than two differences, or (CPU) an index
-            is outside [0, N - 1].
+        ValueError: Shapes disagree, a cloud has no point or fewer than two differences, or (CPU)
+            an index is outside [0, N - 1].
         TypeError: `idx` is not int64, or the dtypes are unlike or not floating.
         NotImplementedError: The result is differentiated twice, other than by "reference".
 
@@ -49,11 +49,7 @@ def group_std(feat: Tensor, idx: Tensor, anchor: Tensor, *, impl: Impl = "auto")
             f"anchor must have the floating dtype of feat, {feat.dtype}, got {anchor.dtype}; "
             "under autocast cast one of them with .to()"
         )
-    if idx.shape[1] * idx.shape[2] * feat.shape[2] < 2:
-        raise ValueError(
-            "idx and feat must give at least two differences a cloud, "
-            f"got M, K, C = {idx.shape[1]}, {idx.shape[2]}, {feat.shape[2]}"
-        )
+    _check_sizes(feat.shape[1], idx.shape[1], idx.shape[2], feat.shape[2])
     chosen = resolve_impl(impl, feat, ("cpu", "triton"))
     if chosen == "reference":
         if not torch.compiler.is_compiling():
@@ -66,6 +62,14 @@ def group_std(feat: Tensor, idx: Tensor, anchor: Tensor, *, impl: Impl = "auto")
         )
     sigma, _ = group_std_fwd(feat, idx, anchor, chosen)
     return sigma
+
+
+def _check_sizes(num_points: int, queries: int, k: int, channels: int) -> None:
+    if num_points < 1 or queries * k * channels < 2:
+        raise ValueError(
+            "feat and idx must give a point and at least two differences a cloud, "
+            f"got N, M, K, C = {num_points}, {queries}, {k}, {channels}"
+        )
 
 
 def group_std_reference(feat: Tensor, idx: Tensor, anchor: Tensor) -> Tensor:
