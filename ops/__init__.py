@@ -1,1 +1,31 @@
 """Differentiable operators: meaning, checks, reference and dispatch."""
+
+from pcmamba.ops._impl import Impl
+from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
+from pcmamba.ops.causal_conv1d import causal_conv1d
+from pcmamba.ops.farthest_point_sample import farthest_point_sample
+from pcmamba.ops.group import group
+from pcmamba.ops.group_std import group_std
+from pcmamba.ops.knn import knn
+from pcmamba.ops.neighbors import Neighbors
+from pcmamba.ops.orders import ORDERS
+from pcmamba.ops.segment import segment_reduce
+from pcmamba.ops.selective_scan import selective_scan
+from pcmamba.ops.serialize import Serialization, serialize
+
+__all__ = [
+    "ORDERS",
+    "Impl",
+    "Neighbors",
+    "ScanBranch",
+    "Serialization",
+    "bidirectional_scan",
+    "causal_conv1d",
+    "farthest_point_sample",
+    "group",
+    "group_std",
+    "knn",
+    "segment_reduce",
+    "selective_scan",
+    "serialize",
+]

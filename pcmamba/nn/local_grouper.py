@@ -64,9 +64,7 @@ class LocalGrouper(nn.Module):
         self.beta = nn.Parameter(torch.zeros(compared))
         self.projection = nn.Linear(compared + in_channels, out_channels, bias=False)
 
-    def forward(
-        self, xyz: Tensor, feat: Tensor, residual: Tensor | None
-    ) -> tuple[Centres, Tensor]:
+    def forward(self, xyz: Tensor, feat: Tensor, residual: Tensor | None) -> tuple[Centres, Tensor]:
         """Return the centres and their projected groups (B, S, K, out_channels).
 
         Args:
