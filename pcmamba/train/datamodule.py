@@ -1,0 +1,199 @@
+"""From a recipe's data section to loaders: split, preparation, augmentation, position."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from pcmamba.data.batch import CloudBatch, Draw
+from pcmamba.data.datasets import DATASETS
+from pcmamba.data.loader import ResidentLoader
+from pcmamba.data.random import permutation
+from pcmamba.data.structures import CloudSet
+from pcmamba.data.transforms import TRANSFORMS, FirstPoints, RandomSubset, Transform
+from pcmamba.models import Preprocessing
+from pcmamba.registry import unknown_name
+from pcmamba.train.recipe import DataConfig
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Bring clouds to the place and size that the model expects; nothing is random."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, batch: CloudBatch, draw: Draw) -> CloudBatch:
+        """Normalise each cloud by its own points."""
+        return dataclasses.replace(batch, points=self.preprocessing.normalize(batch.points))
+
+
+class EpochRest:
+    """What remains of one epoch of a loader, from a batch on; the length says how much."""
+
+    def __init__(self, loader: ResidentLoader, epoch: int, first: int) -> None:
+        self.loader, self.epoch, self.first = loader, epoch, first
+
+    def __len__(self) -> int:
+        return len(self.loader) - self.first
+
+    def __iter__(self) -> Iterator[CloudBatch]:
+        place = {**self.loader.state_dict(), "epoch": self.epoch, "position": self.first}
+        self.loader.load_state_dict(place)
+        return iter(self.loader)
+
+
+def make_dataset(data: DataConfig) -> Any:
+    """Build the data set of a recipe.
+
+    Raises:
+        ValueError: Unknown data set, or an option it does not have.
+    """
+    kind = DATASETS[data.name]
+    known = {entry.name for entry in dataclasses.fields(kind)} - {"root"}
+    for option in data.options:
+        if option not in known:
+            raise ValueError(unknown_name(f"option of data set {data.name}", option, known))
+    return kind(root=data.root, **data.options)
+
+
+def make_transforms(augment: list[dict[str, dict[str, Any]]]) -> list[Transform]:
+    """Build the transforms of a recipe, in order.
+
+    Raises:
+        ValueError: Unknown transform or option, or an entry that is not `{name: {options}}`.
+    """
+    made = []
+    for entry in augment:
+        if len(entry) != 1:
+            raise ValueError(f"an entry of data.augment must be {{name: {{options}}}}, got {entry}")
+        [(name, options)] = entry.items()
+        kind = TRANSFORMS[name]
+        known = {field.name for field in dataclasses.fields(kind)}
+        for option in options:
+            if option not in known:
+                raise ValueError(unknown_name(f"option of transform {name}", option, known))
+        made.append(kind(**options))
+    return made
+
+
+def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split indices class by class into (rest, part), both ascending int64.
+
+    `part` has `fraction` of each class, rounded, at least one and never all; a class with a single
+    member stays whole in `rest`. The same labels, fraction and seed give the same split.
+    """
+    labels = labels.cpu()
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label in torch.unique(labels) if fraction > 0 else ():
+        members = (labels == label).nonzero().squeeze(1)
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        shuffled = permutation(seed, 0, label, "validation split", len(members))
+        chosen[members[shuffled[:count]]] = True
+    return (~chosen).nonzero().squeeze(1), chosen.nonzero().squeeze(1)
+
+
+def take(cloud_set: CloudSet, index: Tensor) -> CloudSet:
+    """Return the clouds of `cloud_set` at `index`."""
+    changes: dict[str, Any] = {"ids": tuple(cloud_set.ids[i] for i in index.tolist())}
+    for entry in dataclasses.fields(cloud_set):
+        value = getattr(cloud_set, entry.name)
+        if isinstance(value, Tensor):
+            changes[entry.name] = value[index]
+    return dataclasses.replace(cloud_set, **changes)
+
+
+def evaluation_loader(
+    cloud_set: CloudSet, preprocessing: Preprocessing, batch_size: int, device: torch.device | str
+) -> ResidentLoader:
+    """Go through a set once in order: the first points of each cloud, prepared, not augmented."""
+    transforms: list[Transform] = [FirstPoints(preprocessing.num_points), Prepare(preprocessing)]
+    return ResidentLoader(
+        cloud_set, batch_size, shuffle=False, seed=0, device=device, transforms=transforms
+    )
+
+
+class CloudData(lightning.LightningDataModule):
+    """Training and validation loaders of a run that may begin in the middle of an epoch.
+
+    Attributes:
+        train_set: Clouds trained on.
+        val_set: Clouds kept apart, or None.
+    """
+
+    def __init__(
+        self, cloud_set: CloudSet, data: DataConfig, preprocessing: Preprocessing, seed: int
+    ) -> None:
+        super().__init__()
+        rest, part = stratified_split(cloud_set.labels, data.val_fraction, seed)
+        self.train_set = take(cloud_set, rest)
+        self.val_set = take(cloud_set, part) if len(part) else None
+        self.data, self.preprocessing, self.seed = data, preprocessing, seed
+        self.augment = make_transforms(data.augment)
+        self.first_epoch = self.first_batch = 0
+        self._train: ResidentLoader | None = None
+        self._val: ResidentLoader | None = None
+
+    def steps_per_epoch(self, world_size: int) -> int:
+        """Return the full batches of an epoch for each of `world_size` processes.
+
+        Raises:
+            ValueError: There are too few clouds for one batch.
+        """
+        steps = -(-len(self.train_set.labels) // world_size) // self.data.batch_size
+        if steps == 0:
+            raise ValueError(
+                f"data.batch_size must be at most the {len(self.train_set.labels)} training "
+                f"clouds over {world_size} processes, got {self.data.batch_size}"
+            )
+        return steps
+
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Begin with this batch of this epoch."""
+        self.first_epoch, self.first_batch = epoch, batch
+
+    def train_dataloader(self) -> EpochRest:
+        """Return the coming epoch's batches; Lightning asks anew for each epoch."""
+        trainer = self.trainer
+        assert trainer is not None
+        if self._train is None:
+            before: list[Transform] = [
+                RandomSubset(self.data.num_points),
+                Prepare(self.preprocessing),
+            ]
+            self._train = ResidentLoader(
+                self.train_set,
+                self.data.batch_size,
+                shuffle=True,
+                seed=self.seed,
+                device=trainer.strategy.root_device,
+                transforms=[*before, *self.augment],
+                drop_last=True,
+                rank=trainer.global_rank,
+                world_size=trainer.world_size,
+            )
+        first = self.first_batch if trainer.current_epoch == 0 else 0
+        return EpochRest(self._train, self.first_epoch + trainer.current_epoch, first)
+
+    def val_dataloader(self) -> ResidentLoader | list[ResidentLoader]:
+        """Return the validation split: all of it in every process, so that all count alike."""
+        if self.val_set is None:
+            return []
+        if self._val is None:
+            assert self.trainer is not None
+            device = self.trainer.strategy.root_device
+            self._val = evaluation_loader(
+                self.val_set, self.preprocessing, self.data.eval_batch_size, device
+            )
+        return self._val
+
+    def transfer_batch_to_device(
+        self, batch: CloudBatch, device: torch.device, dataloader_idx: int
+    ) -> CloudBatch:
+        """Move a batch; the resident loader's is there already."""
+        return batch.to(device, non_blocking=True)

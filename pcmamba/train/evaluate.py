@@ -1,0 +1,174 @@
+"""Evaluation of a classifier on labelled clouds, with its protocol in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pcmamba.data.batch import CloudBatch, Draw
+from pcmamba.data.structures import CloudSet
+from pcmamba.data.transforms import Scale
+from pcmamba.models import PointClassifier
+from pcmamba.train.datamodule import evaluation_loader
+from pcmamba.train.metrics import accuracies, class_recalls, count_confusion
+
+VOTE_SCALE = (0.8, 1.2)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Result of an evaluation.
+
+    Attributes:
+        overall_accuracy: Right answers over clouds, in [0, 1].
+        mean_class_accuracy: Mean over the classes that occur of their recall, in [0, 1].
+        class_names: In the order of the labels.
+        class_accuracies: Recall of each class, None for one without clouds.
+        confusion: Counts (K true, K predicted), rows in the order of `class_names`.
+        protocol: How the numbers came about, in words.
+    """
+
+    overall_accuracy: float
+    mean_class_accuracy: float
+    class_names: tuple[str, ...]
+    class_accuracies: tuple[float | None, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    protocol: str
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures without the matrix, for JSON."""
+        return {
+            "overall_accuracy": self.overall_accuracy,
+            "mean_class_accuracy": self.mean_class_accuracy,
+            "clouds": sum(map(sum, self.confusion)),
+            "classes": dict(zip(self.class_names, self.class_accuracies, strict=True)),
+            "protocol": self.protocol,
+        }
+
+    def table(self) -> str:
+        """Return the per-class table as text: class, clouds, accuracy, commonest mistake."""
+        width = max(len(name) for name in self.class_names)
+        lines = [f"{'class':<{width}}  clouds  accuracy  most often taken for"]
+        for i, name in enumerate(self.class_names):
+            row = self.confusion[i]
+            accuracy = self.class_accuracies[i]
+            wrong = max((n, self.class_names[j]) for j, n in enumerate(row) if j != i)
+            shown = "       -" if accuracy is None else f"{accuracy:8.1%}"
+            mistake = f"{wrong[1]} ({wrong[0]})" if wrong[0] else ""
+            lines.append(f"{name:<{width}}  {sum(row):6d}  {shown}  {mistake}".rstrip())
+        return "\n".join(lines)
+
+    def save(self, folder: Path, picture: bool = True) -> list[Path]:
+        """Write `evaluation.json` and, if wanted, `confusion.png`; return their paths.
+
+        Raises:
+            ImportError: A picture is wanted and matplotlib is missing.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / "evaluation.json"]
+        content = {**self.summary(), "confusion": [list(row) for row in self.confusion]}
+        paths[0].write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        if picture:
+            from pcmamba.viz.confusion import save_confusion_png
+
+            paths.append(folder / "confusion.png")
+            save_confusion_png(paths[1], self.confusion, self.class_names)
+        return paths
+
+
+@torch.no_grad()
+def evaluate(
+    model: PointClassifier,
+    cloud_set: CloudSet,
+    *,
+    batch_size: int = 64,
+    votes: int = 0,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Classify every cloud of a set and compare with its labels.
+
+    One view: the first points of each cloud, as many as the model was trained on, normalised, in
+    float32. With votes, logits are averaged over that view and `votes` copies of it, each scaled
+    per axis by U(0.8, 1.2).
+
+    Args:
+        model: In any mode; left in the mode it was in. Runs where its parameters are.
+        cloud_set: Its class names must be the model's.
+        batch_size: Clouds at a time.
+        votes: Further views; 0 for the plain protocol.
+        seed: Of the votes' scales.
+        progress: Called with the clouds done and their total.
+
+    Raises:
+        ValueError: The classes differ, or `votes` is negative.
+    """
+    _check(model, cloud_set, votes)
+    device = next(model.parameters()).device
+    loader = evaluation_loader(cloud_set, model.preprocessing, batch_size, device)
+    classes = len(model.class_names)
+    confusion = torch.zeros(classes, classes, dtype=torch.int64, device=device)
+    training, done = model.training, 0
+    model.eval()
+    try:
+        for batch in loader:
+            predicted = _vote(model, batch, votes, seed).argmax(dim=1)
+            confusion += count_confusion(predicted, batch.labels, classes)
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(cloud_set.labels))
+    finally:
+        model.train(training)
+    return make_report(confusion.cpu(), model, cloud_set, votes)
+
+
+def _check(model: PointClassifier, cloud_set: CloudSet, votes: int) -> None:
+    if votes < 0:
+        raise ValueError(f"votes must not be negative, got {votes}")
+    if tuple(model.class_names) != tuple(cloud_set.class_names):
+        raise ValueError(
+            f"cloud_set must have the model's {len(model.class_names)} classes "
+            f"({', '.join(model.class_names[:5])}, …), got {len(cloud_set.class_names)} classes "
+            f"({', '.join(cloud_set.class_names[:5])}, …); choose the data set it was trained on"
+        )
+
+
+def _vote(model: PointClassifier, batch: CloudBatch, votes: int, seed: int) -> Tensor:
+    scale = Scale(*VOTE_SCALE, stream="vote")
+    logits: Tensor = model(batch.points, batch.features).float()
+    for vote in range(votes):
+        # Each vote scales the original; the model takes its features from the coordinates.
+        view = scale(batch, Draw(seed, vote))
+        logits = logits + model(view.points, view.features).float()
+    return logits
+
+
+def make_report(
+    confusion: Tensor, model: PointClassifier, cloud_set: CloudSet, votes: int
+) -> Report:
+    """Turn counts into a report that says how they came about."""
+    overall, mean_class = accuracies(confusion)
+    kind = "synthetic " if cloud_set.synthetic and "synthetic" not in cloud_set.name else ""
+    points = model.preprocessing.num_points
+    views = (
+        f"{votes} votes: logits averaged over one view and {votes} randomly scaled copies"
+        if votes
+        else "one view, no voting"
+    )
+    return Report(
+        overall_accuracy=overall,
+        mean_class_accuracy=mean_class,
+        class_names=tuple(model.class_names),
+        class_accuracies=tuple(class_recalls(confusion)),
+        confusion=tuple(map(tuple, confusion.tolist())),
+        protocol=(
+            f"{kind}{cloud_set.name}, {cloud_set.split} split, {len(cloud_set.labels)} clouds, "
+            f"first {points} points of each, float32, {views}"
+        ),
+    )
