@@ -117,8 +117,8 @@ class PCMConfig:
     def drop_path_rates(self) -> list[float]:
         """Rates by layer: none in the first two, then rising, shifted by one as released."""
         layers = sum(self.blocks)
-        rising = torch.linspace(0, self.drop_path, layers).tolist()
-        return [0.0, *rising][:layers]
+        step = self.drop_path / max(layers - 1, 1)
+        return [max(layer - 1, 0) * step for layer in range(layers)]
 
     def build(self) -> PointCloudMamba:
         """Make the model with fresh weights."""
