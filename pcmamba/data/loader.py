@@ -157,6 +157,8 @@ def _check(cloud_set: CloudSet, batch_size: int, rank: int, world_size: int) -> 
         raise ValueError(f"cloud_set must have clouds, got none in {cloud_set.name!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if world_size < 1:
+        raise ValueError(f"world_size must be at least 1, got {world_size}")
     if not 0 <= rank < world_size:
         raise ValueError(f"rank must be in 0 … world_size - 1 = {world_size - 1}, got {rank}")
 

@@ -48,7 +48,7 @@ def bits(seed: int, epoch: int, index: Tensor, stream: str, shape: Sequence[int]
     key = _mix_int(_mix_int(_mix_int(seed) + epoch * _GOLDEN) ^ _stream_id(stream))
     per_index = _mix((index.long() + 1) * _signed(_GOLDEN) + _signed(key))
     counter = torch.arange(1, math.prod(shape) + 1, device=index.device).reshape(tuple(shape))
-    per_index = per_index.reshape(*index.shape, *[1] * len(shape))
+    per_index = per_index.reshape((*index.shape, *[1] * len(shape)))
     return _mix(per_index + counter * _signed(_GOLDEN))
 
 
