@@ -4,6 +4,9 @@ A block takes two passes over its differences, shifted by the first of them, so 
 differences give exactly zero; the blocks are merged in float64 in a fixed order. No atomics.
 """
 
+# mypy: disable-error-code="no-untyped-def"
+# Triton has no types for the pointers and blocks that its kernels take.
+
 from __future__ import annotations
 
 import torch
