@@ -63,20 +63,24 @@ def _sample_clouds(
 @njit(cache=True, error_model="numpy")
 def _update(planes: Array, last: int, nearest: Array, bits: Array, peaks: Array) -> None:
     """Bring `nearest` up to date with sample `last`, and the maximum of each block."""
-    x, y, z = planes[0], planes[1], planes[2]
-    px, py, pz = x[last], y[last], z[last]
+    px, py, pz = planes[0, last], planes[1, last], planes[2, last]
     for block in range(len(peaks)):
         low = block * BLOCK
-        high = min(low + BLOCK, len(nearest))
-        for i in range(low, high):
+        # Slices counted from 0: a loop from `low` would not vectorise, for fear of wrapping.
+        x = planes[0, low : low + BLOCK]
+        y = planes[1, low : low + BLOCK]
+        z = planes[2, low : low + BLOCK]
+        near = nearest[low : low + BLOCK]
+        near_bits = bits[low : low + BLOCK]
+        for i in range(len(x)):
             dx = x[i] - px
             dy = y[i] - py
             dz = z[i] - pz
             squared = (dx * dx + dy * dy) + dz * dz
-            nearest[i] = squared if squared < nearest[i] else nearest[i]
+            near[i] = squared if squared < near[i] else near[i]
         peak = np.int32(0)
-        for i in range(low, high):
-            peak = max(peak, bits[i])
+        for i in range(len(near_bits)):
+            peak = max(peak, near_bits[i])
         peaks[block] = peak
 
 

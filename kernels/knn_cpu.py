@@ -1,4 +1,8 @@
-"""CPU loop of the k nearest neighbours: a query a task, distances in a row, then selection."""
+"""CPU loop of the nearest neighbour search: one row of distances at a time, the k best kept.
+
+The row is a vector loop; a point enters the sorted list of the best only if it beats the worst of
+them, which few do.
+"""
 
 from __future__ import annotations
 
@@ -8,66 +12,96 @@ from numba import njit, prange
 from torch import Tensor
 
 from pcmamba.kernels._common import Array, limit_threads
+from pcmamba.kernels.knn_tree import nearest_by_tree
 
-BLOCK = 512
+TASK = 64
+TREE_POINTS = 16384
+TREE_QUERIES = 512
 
 
 def knn_fwd(
     query: Tensor, support: Tensor, query_offsets: Tensor, support_offsets: Tensor, k: int
 ) -> tuple[Tensor, Tensor]:
-    """Return idx (Q, k) int64 inside the cloud and dist2 (Q, k), nearest first."""
-    idx = torch.empty(len(query), k, dtype=torch.int64)
-    dist2 = torch.empty(len(query), k, dtype=query.dtype)
-    clouds = torch.repeat_interleave(query_offsets.diff())
+    """Return idx (Q, K) int64 and dist2 (Q, K) float32 of ragged points, padded with -1 and 0."""
+    idx = torch.full((len(query), k), -1, dtype=torch.int64)
+    dist2 = torch.zeros(len(query), k)
+    queries, points = query.detach().contiguous().numpy(), support.detach().contiguous().numpy()
+    cuts, bounds = query_offsets.contiguous().numpy(), support_offsets.contiguous().numpy()
+    by_tree = (np.diff(bounds) > TREE_POINTS) & (np.diff(cuts) > TREE_QUERIES)
     limit_threads()
-    _search(
-        query.contiguous().numpy(),
-        support.t().contiguous().numpy(),
-        clouds.numpy(),
-        support_offsets.contiguous().numpy(),
-        idx.numpy(),
-        dist2.numpy(),
-    )
+    _nearest(queries, _planes(points), cuts, bounds, by_tree, idx.numpy(), dist2.numpy())
+    for b in np.flatnonzero(by_tree):
+        rows, cloud = slice(cuts[b], cuts[b + 1]), points[bounds[b] : bounds[b + 1]]
+        _search_tree(queries[rows], cloud, idx.numpy()[rows], dist2.numpy()[rows])
     return idx, dist2
 
 
+def _planes(points: Array) -> Array:
+    return np.ascontiguousarray(points.T)
+
+
+def _search_tree(queries: Array, points: Array, idx: Array, dist2: Array) -> None:
+    """Fill the results of one cloud by its tree, and by all pairs where the tree cannot tell."""
+    sure, idx[:], dist2[:] = nearest_by_tree(queries, points, idx.shape[1])
+    if sure.all():
+        return
+    open_idx, open_dist2 = idx[~sure], dist2[~sure]
+    cuts, bounds = np.array([0, len(open_idx)]), np.array([0, len(points)])
+    limit_threads()
+    nowhere = np.zeros(1, bool)
+    _nearest(queries[~sure], _planes(points), cuts, bounds, nowhere, open_idx, open_dist2)
+    idx[~sure], dist2[~sure] = open_idx, open_dist2
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
-def _search(
-    query: Array, planes: Array, clouds: Array, bounds: Array, idx: Array, dist2: Array
+def _nearest(
+    query: Array,
+    planes: Array,
+    cuts: Array,
+    bounds: Array,
+    skip: Array,
+    idx: Array,
+    dist2: Array,
 ) -> None:
-    for q in prange(len(query)):
-        low, high = bounds[clouds[q]], bounds[clouds[q] + 1]
-        row = np.empty(BLOCK, query.dtype)
-        best, rows = dist2[q], idx[q]
-        best[:] = np.inf
-        for start in range(low, high, BLOCK):
-            count = min(BLOCK, high - start)
-            _distances(query[q], planes, start, count, row)
-            _keep_nearest(row, count, start - low, best, rows)
+    longest = np.max(np.diff(bounds)) if len(bounds) > 1 else 0
+    for task in prange((len(query) + TASK - 1) // TASK):
+        row = np.empty(longest, np.float32)
+        for q in range(task * TASK, min(task * TASK + TASK, len(query))):
+            cloud = np.searchsorted(cuts, q, side="right") - 1
+            low, high = bounds[cloud], bounds[cloud + 1]
+            if skip[cloud]:
+                continue
+            _distances(query[q], planes[:, low:high], row)
+            _keep_best(row[: high - low], idx[q], dist2[q])
 
 
 @njit(cache=True, error_model="numpy")
-def _distances(point: Array, planes: Array, start: int, count: int, row: Array) -> None:
+def _distances(centre: Array, planes: Array, row: Array) -> None:
+    qx, qy, qz = centre[0], centre[1], centre[2]
     x, y, z = planes[0], planes[1], planes[2]
-    px, py, pz = point[0], point[1], point[2]
-    for i in range(count):
-        dx = px - x[start + i]
-        dy = py - y[start + i]
-        dz = pz - z[start + i]
+    for i in range(len(x)):
+        dx = qx - x[i]
+        dy = qy - y[i]
+        dz = qz - z[i]
         row[i] = (dx * dx + dy * dy) + dz * dz
 
 
 @njit(cache=True, error_model="numpy")
-def _keep_nearest(row: Array, count: int, first: int, best: Array, rows: Array) -> None:
-    """Insert what is nearer than the last kept; equal distances keep the lower index in front."""
-    last = len(best) - 1
-    for i in range(count):
-        distance = row[i]
-        if distance < best[last]:
-            place = last
-            while place > 0 and distance < best[place - 1]:
-                best[place] = best[place - 1]
-                rows[place] = rows[place - 1]
-                place -= 1
-            best[place] = distance
-            rows[place] = first + i
+def _keep_best(row: Array, idx: Array, dist2: Array) -> None:
+    """Insert the row into the sorted list; equal distances stay in index order."""
+    k = len(idx)
+    count = 0
+    worst = np.float32(np.inf)
+    for i in range(len(row)):
+        value = row[i]
+        if count == k and value >= worst:
+            continue
+        j = min(count, k - 1)
+        while j > 0 and dist2[j - 1] > value:
+            dist2[j] = dist2[j - 1]
+            idx[j] = idx[j - 1]
+            j -= 1
+        dist2[j] = value
+        idx[j] = i
+        count = min(count + 1, k)
+        worst = dist2[k - 1]

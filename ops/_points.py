@@ -21,11 +21,14 @@ def working_points(**named: Tensor) -> list[Tensor]:
     first_name, first = next(iter(named.items()))
     for name, tensor in named.items():
         if tensor.device != first.device:
-            raise ValueError(f"{name} must be on {first.device} with {first_name}, "
-                             f"got {tensor.device}")
+            raise ValueError(
+                f"{name} must be on {first.device} with {first_name}, got {tensor.device}"
+            )
         if (tensor.dtype == torch.float64) != (first.dtype == torch.float64):
-            raise TypeError(f"{name} must have the dtype of {first_name}, {first.dtype}, "
-                            f"got {tensor.dtype}; convert one of them with .to()")
+            raise TypeError(
+                f"{name} must have the dtype of {first_name}, {first.dtype}, "
+                f"got {tensor.dtype}; convert one of them with .to()"
+            )
     return [t if t.dtype == torch.float64 else t.float() for t in named.values()]
 
 

@@ -139,8 +139,11 @@ def _ragged(
         rows = int(bounds[-1])
     else:
         bounds, rows = dense_offsets(clouds, num_samples, points.device), clouds * num_samples
-    if rows < 0 or (bounds.device.type == "cpu" and not torch.compiler.is_compiling()
-                    and bool((bounds.diff() < 0).any())):
+    if rows < 0 or (
+        bounds.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and bool((bounds.diff() < 0).any())
+    ):
         raise ValueError(f"num_samples must not be negative, got {num_samples}")
     if impl != "reference":
         return farthest_point_sample_fwd(points, offsets, first, bounds, rows, len(points), impl)

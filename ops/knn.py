@@ -1,4 +1,4 @@
-"""Nearest neighbours: idx[m] = the k support points with the smallest (dist2, index)."""
+"""The k nearest support points of every query point, by squared distance, then by index."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pcmamba.ops._check import check_shapes
 from pcmamba.ops._impl import Impl
-from pcmamba.ops._points import (
-    check_finite,
-    check_point_offsets,
-    resolve_point_impl,
-    working_points,
+from pcmamba.ops._points import check_finite, check_point_offsets, working_points
+from pcmamba.ops._sequences import resolve_sequence_impl
+from pcmamba.ops.neighbors import (
+    Neighbors,
+    neighbor_dist2,
+    ragged_search,
+    save_search,
+    search_backward,
+    search_bounds,
+    squared_distance,
 )
-from pcmamba.ops._sequences import dense_offsets
-from pcmamba.ops.neighbors import Neighbors, neighbor_dist2, save_search, search_backward
 
 
 def knn(
@@ -30,65 +32,64 @@ def knn(
 ) -> Neighbors:
     """Find the `k` support points nearest to each query point.
 
-    Distances are taken from coordinate differences and rounded alike by all implementations, so
-    the indices are the same on any device. Equal distances are ordered by index.
+    Sorted by squared distance, equal ones by index; a query that is itself a support point is
+    its own first neighbour. All implementations round the distances alike and give the same
+    result on any device.
 
     Args:
-        query: (B, M, 3) query points, or ragged (Q, 3) with `query_offsets`.
-        support: (B, N, 3) points to search, or ragged (T, 3) with `support_offsets`.
-        k: Neighbours of a query; a query that is a support point is among its own.
-        query_offsets: (B + 1,) int64 bounds of the clouds in `query`.
-        support_offsets: (B + 1,) int64 bounds of the clouds in `support`.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        query: (B, M, 3), or ragged (Q, 3) with both offsets; float16 and bfloat16 are computed
+            in float32.
+        support: (B, N, 3) points to search, or ragged (T, 3).
+        k: Neighbours of each query.
+        query_offsets: (B + 1,) int64 bounds of the clouds in `query`, from 0 to Q.
+        support_offsets: (B + 1,) int64 bounds of the clouds in `support`, from 0 to T.
+        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back. "cpu"
+            compares all pairs, and asks a k-d tree in clouds of more than 16384 points; only the
+            reference holds all distances at once.
 
     Returns:
-        idx: (B, M, K) int64, nearest first, counted inside the cloud; not differentiable.
-        dist2: (B, M, K) squared distances; differentiable in both point sets.
-        Ragged input gives (Q, K) each.
+        idx: (B, M, K) int64, counted inside the cloud; not differentiable. Ragged: (Q, K), padded
+            with -1 where a cloud has fewer than `k` points.
+        dist2: (B, M, K) float32 (float64 for float64 points), squared unit of the coordinates,
+            padded with 0; differentiable in both point sets.
 
     Raises:
-        ValueError: Shapes disagree, `k` is below 1 or above a cloud's points, only one of the
-            offsets is given, or (CPU) a coordinate is not finite.
-        TypeError: The points are not floating point, or offsets are not int64.
+        ValueError: Shapes disagree, `k < 1` or (dense) `k > N`, one offsets argument without the
+            other, or (CPU) a coordinate is not finite.
+        TypeError: Points are not floating point, or offsets not int64.
+        NotImplementedError: dist2 is differentiated twice, other than by "reference".
     """
-    points, searched = working_points(query=query, support=support)
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    chosen = resolve_point_impl(impl, points)
-    if (query_offsets is None) != (support_offsets is None):
-        missing = "query_offsets" if query_offsets is None else "support_offsets"
-        raise ValueError(f"{missing} must be given with the other offsets, got None")
-    if query_offsets is not None and support_offsets is not None:
-        check_shapes(query=(query, "Q 3"), support=(support, "T 3"))
-        longest = len(points)
-        found = knn_fwd(points, searched, query_offsets, support_offsets, k, longest, chosen)
-        return Neighbors(*found)
-    sizes = check_shapes(query=(query, "B M 3"), support=(support, "B N 3"))
-    if k > sizes["N"]:
-        raise ValueError(f"k must be at most the {sizes['N']} support points, got {k}")
-    if chosen == "reference":
-        if not torch.compiler.is_compiling():
-            check_finite(query=points, support=searched)
-        return knn_reference(points, searched, k)
-    idx, dist2 = knn_fwd(
-        points.flatten(0, 1),
-        searched.flatten(0, 1),
-        dense_offsets(sizes["B"], sizes["M"], points.device),
-        dense_offsets(sizes["B"], sizes["N"], points.device),
-        k,
-        sizes["M"],
-        chosen,
-    )
-    shape = (sizes["B"], sizes["M"], k)
-    return Neighbors(idx.view(shape), dist2.view(shape))
+    points, others = working_points(query=query, support=support)
+    chosen = resolve_sequence_impl(impl, points, others)
+    bounds = search_bounds(query, support, query_offsets, support_offsets)
+    _check_k(k, support, ragged=query_offsets is not None)
+    if chosen != "reference":
+        found = knn_fwd(points.reshape(-1, 3), others.reshape(-1, 3), *bounds, k, chosen)
+        return Neighbors(*(each.view(*query.shape[:-1], k) for each in found))
+    if not torch.compiler.is_compiling():
+        check_finite(query=points, support=others)
+    if query_offsets is None:
+        return knn_reference(points, others, k)
+    return ragged_search(points, others, *bounds, k, _nearest_or_all)
 
 
 def knn_reference(query: Tensor, support: Tensor, k: int) -> Neighbors:
-    """Search (B, N, 3) for (B, M, 3) by a stable sort of all distances."""
-    x, y, z = (query[:, :, None] - support[:, None]).detach().unbind(-1)
-    order = ((x * x + y * y) + z * z).sort(dim=-1, stable=True).indices
-    idx = order[..., :k].contiguous()
+    """Compute the dense `knn` by sorting all B x M x N distances."""
+    with torch.no_grad():
+        deltas = (query[:, :, None, axis] - support[:, None, :, axis] for axis in range(3))
+        idx = squared_distance(*deltas).sort(dim=-1, stable=True).indices[..., :k]
     return Neighbors(idx, neighbor_dist2(query, support, idx))
+
+
+def _nearest_or_all(query: Tensor, support: Tensor, k: int) -> Neighbors:
+    return knn_reference(query, support, min(k, support.shape[1]))
+
+
+def _check_k(k: int, support: Tensor, *, ragged: bool) -> None:
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    if not ragged and k > support.shape[1]:
+        raise ValueError(f"k must be at most the {support.shape[1]} points of support, got {k}")
 
 
 @torch.library.custom_op("pcmamba::knn_fwd", mutates_args=())
@@ -98,24 +99,17 @@ def knn_fwd(
     query_offsets: Tensor,
     support_offsets: Tensor,
     k: int,
-    longest: int,
     impl: str,
 ) -> tuple[Tensor, Tensor]:
-    """Launch the search in ragged clouds, none with more than `longest` queries."""
+    """Launch the search for ragged points (Q, 3) among (T, 3)."""
     check_point_offsets(
         query_offsets=(query_offsets, query), support_offsets=(support_offsets, support)
     )
     check_finite(query=query, support=support)
-    _check_sizes(query_offsets, support_offsets, k)
-    if impl == "reference":
-        return _ragged_reference(query, support, query_offsets, support_offsets, k)
-    if impl == "cpu":
-        from pcmamba.kernels import knn_cpu
-
-        return knn_cpu.knn_fwd(query, support, query_offsets, support_offsets, k)
-    from pcmamba.kernels import knn_triton
-
-    return knn_triton.knn_fwd(query, support, query_offsets, support_offsets, k, longest)
+    found: tuple[Tensor, Tensor] = _launchers(impl).knn_fwd(
+        query, support, query_offsets, support_offsets, k
+    )
+    return found
 
 
 @knn_fwd.register_fake
@@ -125,41 +119,19 @@ def _(
     query_offsets: Tensor,
     support_offsets: Tensor,
     k: int,
-    longest: int,
     impl: str,
 ) -> tuple[Tensor, Tensor]:
-    return query.new_empty(len(query), k, dtype=torch.int64), query.new_empty(len(query), k)
+    return query_offsets.new_empty(len(query), k), query.new_empty(len(query), k)
 
 
 knn_fwd.register_autograd(search_backward, setup_context=save_search)
 
 
-def _check_sizes(query_offsets: Tensor, support_offsets: Tensor, k: int) -> None:
-    """Check on the CPU that both sides have the same clouds and each cloud enough points."""
-    if len(query_offsets) != len(support_offsets):
-        raise ValueError(
-            f"support_offsets must be ({len(query_offsets)},) like query_offsets, "
-            f"got ({len(support_offsets)},)"
-        )
-    if query_offsets.device.type != "cpu":
-        return
-    short = (support_offsets.diff() < k) & (query_offsets.diff() > 0)
-    if bool(short.any()):
-        cloud = int(short.nonzero()[0])
-        count = int(support_offsets.diff()[cloud])
-        raise ValueError(f"k must be at most the {count} points of cloud {cloud}, got {k}")
+def _launchers(impl: str) -> Any:
+    if impl == "cpu":
+        from pcmamba.kernels import knn_cpu
 
+        return knn_cpu
+    from pcmamba.kernels import knn_triton
 
-def _ragged_reference(
-    query: Tensor, support: Tensor, query_offsets: Tensor, support_offsets: Tensor, k: int
-) -> tuple[Tensor, Tensor]:
-    parts: list[Any] = []
-    bounds = zip(query_offsets.tolist(), support_offsets.tolist(), strict=True)
-    (low, first), *rest = bounds
-    for high, last in rest:
-        if high > low:
-            parts.append(knn_reference(query[None, low:high], support[None, first:last], k))
-        low, first = high, last
-    if not parts:
-        return query.new_empty(0, k, dtype=torch.int64), query.new_empty(0, k)
-    return torch.cat([p.idx[0] for p in parts]), torch.cat([p.dist2[0] for p in parts])
+    return knn_triton

@@ -6,14 +6,18 @@ dist2[m, k] = |query[m] - support[idx[m, k]]|^2 = (dx dx + dy dy) + dz dz, alway
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from pcmamba.ops._check import check_shapes
 from pcmamba.ops._gather import gather_rows
 from pcmamba.ops._once import refuse_double_backward
-from pcmamba.ops._points import cloud_of_row
+from pcmamba.ops._points import check_point_offsets, cloud_of_row
+from pcmamba.ops._sequences import check_index, dense_offsets
 
 
 class Neighbors(NamedTuple):
@@ -102,3 +106,48 @@ def search_backward(ctx: Any, _: Tensor | None, grad: Tensor) -> tuple[Tensor | 
     """Return the gradients of a search's inputs: both point sets, then nothing."""
     dquery, dsupport = neighbors_bwd(grad, *ctx.saved_tensors)
     return (dquery, dsupport, None, None, *(None for _ in range(ctx.num_rest)))
+
+
+def search_bounds(
+    query: Tensor, support: Tensor, query_offsets: Tensor | None, support_offsets: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Check the shapes of a dense or ragged search and return the offsets of both point sets.
+
+    Raises:
+        ValueError: Shapes disagree, or one offsets argument comes without the other.
+        TypeError: Offsets are not int64.
+    """
+    if query_offsets is None or support_offsets is None:
+        if query_offsets is not None or support_offsets is not None:
+            raise ValueError("query_offsets and support_offsets must be given together, got one")
+        sizes = check_shapes(query=(query, "B M 3"), support=(support, "B N 3"))
+        return (
+            dense_offsets(sizes["B"], sizes["M"], query.device),
+            dense_offsets(sizes["B"], sizes["N"], query.device),
+        )
+    check_shapes(query=(query, "Q 3"), support=(support, "T 3"))
+    check_index(query_offsets=query_offsets, support_offsets=support_offsets)
+    check_shapes(query_offsets=(query_offsets, "C"), support_offsets=(support_offsets, "C"))
+    return query_offsets, support_offsets
+
+
+def ragged_search(
+    query: Tensor,
+    support: Tensor,
+    query_offsets: Tensor,
+    support_offsets: Tensor,
+    k: int,
+    dense: Callable[[Tensor, Tensor, int], Neighbors],
+) -> Neighbors:
+    """Run a reference search cloud by cloud, its columns padded up to `k`."""
+    check_point_offsets(
+        query_offsets=(query_offsets, query), support_offsets=(support_offsets, support)
+    )
+    cuts, bounds = query_offsets.tolist(), support_offsets.tolist()
+    found = [Neighbors(query_offsets.new_empty(0, k), query.new_empty(0, k))]
+    for b in range(len(cuts) - 1):
+        cloud = support[bounds[b] : bounds[b + 1]]
+        idx, dist2 = dense(query[cuts[b] : cuts[b + 1]][None], cloud[None], k)
+        room = (0, k - idx.shape[-1])
+        found.append(Neighbors(pad(idx[0], room, value=-1), pad(dist2[0], room)))
+    return Neighbors(*(torch.cat(part) for part in zip(*found, strict=True)))
