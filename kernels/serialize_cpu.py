@@ -6,7 +6,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from pcmamba.kernels._common import limit_threads
+from pcmamba.kernels._common import Array, limit_threads
 
 
 def hilbert_encode(grid: Tensor, depth: int) -> Tensor:
@@ -18,7 +18,7 @@ def hilbert_encode(grid: Tensor, depth: int) -> Tensor:
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _hilbert(grid, depth, code):
+def _hilbert(grid: Array, depth: int, code: Array) -> None:
     for i in prange(code.shape[0]):
         x, y, z = grid[i, 0], grid[i, 1], grid[i, 2]
         place, gray = 0, 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -42,18 +44,23 @@ class Clouds:
         """Take the maximum over each cloud's points; the result broadcasts with `values`."""
         return self._over_cloud(values, "amax")
 
-    def _over_cloud(self, values: Tensor, reduce: str) -> Tensor:
+    def _over_cloud(self, values: Tensor, reduce: Literal["amin", "amax"]) -> Tensor:
         if self.row is None or self.start is None:
-            return getattr(values, reduce)(1, keepdim=True)
+            return values.amin(1, True) if reduce == "amin" else values.amax(1, True)
         out = values.new_zeros(len(self.start), values.shape[-1])
         target = self.row[:, None].expand_as(values)
         return out.scatter_reduce(0, target, values, reduce, include_self=False)[self.row]
 
 
-def make_grid(xyz: Tensor, clouds: Clouds, grid_size: float | None, depth: int | None) -> Tensor:
-    """Give every point its cell, int64 like `xyz`, counted from its cloud's smallest.
+def make_grid(
+    xyz: Tensor, clouds: Clouds, grid_size: float | None, depth: int | None
+) -> tuple[Tensor, Tensor]:
+    """Give every point its cell, counted from its cloud's smallest on each axis.
 
     Integer coordinates are cells already. The values are checked on the CPU only.
+
+    Returns:
+        The cells, int64 like `xyz`, and the largest of the point's own cloud, which broadcasts.
 
     Raises:
         ValueError: A coordinate is not finite or too far out, or a cloud has too many cells.
@@ -68,44 +75,49 @@ def make_grid(xyz: Tensor, clouds: Clouds, grid_size: float | None, depth: int |
         assert depth is not None
         cells = _cells_of_cube(xyz.float(), clouds, depth)
     grid = cells - clouds.smallest(cells)
-    _check_extent(grid, depth)
-    return grid
+    extent = clouds.largest(grid)
+    _check_extent(extent, depth)
+    return grid, extent
 
 
 def _cells_of_size(xyz: Tensor, grid_size: float) -> Tensor:
-    _check_finite(xyz)
     # A divisor on the device: a GPU multiplies by the reciprocal of a host number, which puts
     # points at the border of a cell into the next one.
     scaled = xyz / torch.full((), grid_size, device=xyz.device)
-    if scaled.device.type == "cpu" and float(scaled.abs().amax()) >= 2**24:
+    if (furthest := _largest_magnitude(scaled)) >= 2**24:
         raise ValueError(
-            f"xyz / grid_size must stay below 2**24, where float32 still tells cells apart, got "
-            f"{float(scaled.abs().amax()):.4g}; subtract an origin from xyz first"
+            "xyz / grid_size must stay below 2**24, where float32 still tells cells apart, got "
+            f"{furthest:.4g}; subtract an origin from xyz or take larger cells"
         )
     return scaled.floor().long()
 
 
 def _cells_of_cube(xyz: Tensor, clouds: Clouds, depth: int) -> Tensor:
-    _check_finite(xyz)
+    _largest_magnitude(xyz)
     offset = xyz - clouds.smallest(xyz)
     side = clouds.largest(offset).amax(-1, keepdim=True) / (1 << depth)
     cells = (offset / side.where(side > 0, 1.0)).floor().long()
     return cells.clamp(max=(1 << depth) - 1)
 
 
-def _check_finite(xyz: Tensor) -> None:
-    if xyz.device.type == "cpu" and not bool(xyz.isfinite().all()):
-        bad = int((~xyz.isfinite()).any(-1).sum())
+def _largest_magnitude(values: Tensor) -> float:
+    """Return the largest magnitude, 0 on a GPU; refuse what is not finite."""
+    if values.device.type != "cpu":
+        return 0.0
+    low, high = (float(bound) for bound in values.aminmax())
+    if not math.isfinite(low) or not math.isfinite(high):
+        bad = int((~values.isfinite()).any(-1).sum())
         raise ValueError(f"xyz must be finite, got {bad} points with nan or inf; drop them first")
+    return max(-low, high)
 
 
-def _check_extent(grid: Tensor, depth: int | None) -> None:
-    if grid.device.type != "cpu":
+def _check_extent(extent: Tensor, depth: int | None) -> None:
+    if extent.device.type != "cpu":
         return
-    largest = int(grid.amax())
-    if largest >> (depth or MAX_DEPTH):
-        given = "depth" if depth else "the limit"
+    largest, most = int(extent.amax()), depth or MAX_DEPTH
+    if largest >> most:
+        limit = "the depth given" if depth else "the most a code holds"
         raise ValueError(
-            f"grid must have at most 2**{depth or MAX_DEPTH} cells an axis ({given}), got "
-            f"{largest + 1}; take larger cells"
+            f"xyz must span at most 2**{most} cells an axis ({limit}), got {largest + 1}; "
+            "take larger cells"
         )

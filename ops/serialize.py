@@ -1,8 +1,8 @@
 """Bring the points of each cloud into a sequence along a grid or a space-filling curve.
 
-    cell = floor(xyz / grid_size) - smallest cell of the cloud, on each axis
-    perm = stable sort of the points of a cloud by code = order(cell)
-    inverse[perm[i]] = i
+cell = floor(xyz / grid_size) - smallest cell of the cloud, on each axis
+perm = stable sort of the points of a cloud by code = order(cell)
+inverse[perm[i]] = i
 """
 
 from __future__ import annotations
@@ -143,8 +143,7 @@ def _serialize(
     if xyz.numel() == 0:
         return _empty(xyz, orders)
     clouds = Clouds.of(xyz, offsets)
-    grid = make_grid(xyz, clouds, grid_size, depth)
-    extent = clouds.largest(grid)
+    grid, extent = make_grid(xyz, clouds, grid_size, depth)
     scope = extent if parity == "cloud" else extent.reshape(-1, 3).amax(0)
     cells = Cells(grid, extent, scope, clouds.place, depth, seed, impl)
     code = torch.stack([ORDERS[name].key(cells).contiguous() for name in orders])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 _STEPS = (
@@ -14,15 +13,14 @@ _STEPS = (
 )
 
 
-def interleave(grid: Tensor) -> Tensor:
-    """Put bit i of x, y, z at bits 3i + 2, 3i + 1, 3i: (..., 3) to (...)."""
-    x, y, z = (_spread(grid[..., axis]) for axis in range(3))
-    return x << 2 | y << 1 | z
+def interleave(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """Put bit i of x, y, z at bits 3i + 2, 3i + 1, 3i."""
+    return _spread(x) << 2 | _spread(y) << 1 | _spread(z)
 
 
-def deinterleave(code: Tensor) -> Tensor:
-    """Undo `interleave`: (...) to (..., 3)."""
-    return torch.stack([_gather(code >> shift) for shift in (2, 1, 0)], -1)
+def deinterleave(code: Tensor) -> list[Tensor]:
+    """Undo `interleave`: return x, y, z."""
+    return [_gather(code >> shift) for shift in (2, 1, 0)]
 
 
 def _spread(value: Tensor) -> Tensor:

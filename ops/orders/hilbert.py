@@ -1,4 +1,4 @@
-"""Three-dimensional Hilbert curve by Skilling's transform (`hilbert`; `hilbert-trans`: y and x swap).
+"""Three-dimensional Hilbert curve by Skilling's transform; `hilbert-trans` swaps x and y first.
 
 The order depends on the depth, in steps of three: a leading zero bit turns the axes once, and
 three turns change nothing. By default the depth is the bit length of the cloud's largest cell.
@@ -57,14 +57,14 @@ def _encode(grid: Tensor, depth: int) -> Tensor:
     for bit in reversed(range(depth)):
         for axis in range(3):
             _exchange(axes, axis, bit)
-    code = interleave(torch.stack(axes, -1))
+    code = interleave(*axes)
     for shift in (1, 2, 4, 8, 16, 32):  # Gray code to binary: running xor from the top
         code = code ^ code >> shift
     return code
 
 
 def _decode(code: Tensor, depth: int) -> Tensor:
-    axes = [*deinterleave(code ^ code >> 1).unbind(-1)]
+    axes = deinterleave(code ^ code >> 1)
     for bit in range(depth):
         for axis in (2, 1, 0):
             _exchange(axes, axis, bit)

@@ -7,6 +7,7 @@ Source: Morton (1966); spec of the codes as in Point Transformer V3 (arXiv 2312.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from pcmamba.ops.orders._bits import deinterleave, interleave
@@ -21,12 +22,12 @@ class Z(Curve):
 
     def encode(self, grid: Tensor, depth: int) -> Tensor:
         """Weave the bits of the three coordinates."""
-        return interleave(grid[..., list(self.axes)])
+        return interleave(*(grid[..., axis] for axis in self.axes))
 
     def decode(self, code: Tensor, depth: int) -> Tensor:
         """Take the woven bits apart."""
-        grid = deinterleave(code)
-        return grid[..., [self.axes.index(axis) for axis in range(3)]]
+        named = deinterleave(code)
+        return torch.stack([named[self.axes.index(axis)] for axis in range(3)], -1)
 
 
 ORDERS.register("z")(Z((0, 1, 2)))
