@@ -122,3 +122,147 @@ for _symbol, _apply in (
     (operator.truediv, _div),
 ):
     _overload(_symbol, _apply)
+
+
+def _intrinsic_call(builder, name, result, args):
+    signature = ir.FunctionType(result, [arg.type for arg in args])
+    function = cgutils.get_or_insert_function(builder.module, signature, name)
+    return builder.call(function, args)
+
+
+@intrinsic
+def fma(typing_context, a, b, c):
+    """a b + c, rounded once where the machine can."""
+
+    def generate(context, builder, signature, args):
+        return _intrinsic_call(builder, f"llvm.fmuladd.v{LANES}f32", _FLOATS, args)
+
+    return lanes(lanes, lanes, lanes), generate
+
+
+def _choose(comparison):
+    @intrinsic
+    def apply(typing_context, value, bound):
+        def generate(context, builder, signature, args):
+            beyond = builder.fcmp_ordered(comparison, *args)
+            return builder.select(beyond, args[1], args[0])
+
+        return lanes(lanes, lanes), generate
+
+    return apply
+
+
+at_least, at_most = _choose("<"), _choose(">")  # a NaN stays one
+
+
+@intrinsic
+def magnitude(typing_context, value):
+    """Absolute value."""
+
+    def generate(context, builder, signature, args):
+        return _intrinsic_call(builder, f"llvm.fabs.v{LANES}f32", _FLOATS, args)
+
+    return lanes(lanes), generate
+
+
+@intrinsic
+def where_negative(typing_context, value, then, otherwise):
+    """`then` where `value` is below 0, else `otherwise`."""
+
+    def generate(context, builder, signature, args):
+        negative = builder.fcmp_ordered("<", args[0], ir.Constant(_FLOATS, [0.0] * LANES))
+        return builder.select(negative, args[1], args[2])
+
+    return lanes(lanes, lanes, lanes), generate
+
+
+@intrinsic
+def _shift_exponent(typing_context, value, shifted):
+    """Multiply by 2^k, k in the low bits of `shifted` = k + 1.5 * 2^23."""
+
+    def generate(context, builder, signature, args):
+        bits, k = (builder.bitcast(arg, _INTS) for arg in args)
+        exponent = builder.shl(k, ir.Constant(_INTS, [23] * LANES))
+        return builder.bitcast(builder.add(bits, exponent), _FLOATS)
+
+    return lanes(lanes, lanes), generate
+
+
+@intrinsic
+def total(typing_context, value):
+    """Sum of the sixteen numbers, halves first."""
+
+    def generate(context, builder, signature, args):
+        part, width = args[0], LANES
+        while width > 1:
+            width //= 2
+            undefined = ir.Constant(part.type, ir.Undefined)
+            indices = ir.VectorType(ir.IntType(32), width)
+            low = ir.Constant(indices, list(range(width)))
+            high = ir.Constant(indices, list(range(width, 2 * width)))
+            part = builder.fadd(
+                builder.shuffle_vector(part, undefined, low),
+                builder.shuffle_vector(part, undefined, high),
+            )
+        return builder.extract_element(part, ir.IntType(32)(0))
+
+    return types.float32(lanes), generate
+
+
+_F = np.float32
+_ROUND = _F(1.5 * 2.0**23)  # adding it leaves the nearest integer in the low bits
+_LOW, _HIGH = _F(-126.0), _F(128.0)
+_LOG2E = _F(1.4426950408889634)
+_LOG2E_REST = _F(1.4426950408889634 - float(_LOG2E))
+_ONE, _TWO, _MINUS = _F(1.0), _F(2.0), _F(-1.0)
+# 2^f = 1 + f P(f) for |f| <= 1/2, relative error 2e-9
+_P = tuple(
+    _F(c)
+    for c in (0.693147182, 0.240226477, 0.0555033237, 0.00961843692, 0.00133988739, 0.00015353362)
+)
+# atanh(s) / s = 1 + q Q(q), q = s^2 <= 1/9, relative error 5e-9
+_Q = tuple(_F(c) for c in (0.333332092, 0.200107634, 0.140009031, 0.140059933))
+
+
+@njit
+def _raise_two(shifted, fraction):
+    p = fma(splat(_P[5]), fraction, splat(_P[4]))
+    p = fma(p, fraction, splat(_P[3]))
+    p = fma(p, fraction, splat(_P[2]))
+    p = fma(p, fraction, splat(_P[1]))
+    p = fma(p, fraction, splat(_P[0]))
+    return _shift_exponent(fma(p, fraction, splat(_ONE)), shifted)
+
+
+@njit
+def exp2(x):
+    """2^x within 1e-7; 2^-126 below -126, infinity from 128 on, NaN stays."""
+    x = at_most(at_least(x, splat(_LOW)), splat(_HIGH))
+    shifted = x + splat(_ROUND)
+    return _raise_two(shifted, x - (shifted - splat(_ROUND)))
+
+
+@njit
+def _exp_minus(x):
+    """e^-x for x >= 0 within 2e-7, also where x log2(e) would lose digits."""
+    x = splat(_MINUS) * at_most(x, splat(_F(87.0)))
+    shifted = fma(x, splat(_LOG2E), splat(_ROUND))
+    fraction = fma(x, splat(_LOG2E), splat(_ROUND) - shifted)
+    return _raise_two(shifted, fma(x, splat(_LOG2E_REST), fraction))
+
+
+@njit
+def softplus(v):
+    """log(1 + e^v)."""
+    w = _exp_minus(magnitude(v))
+    s = w / (splat(_TWO) + w)  # log(1 + w) = 2 atanh(s)
+    q = s * s
+    g = fma(fma(fma(splat(_Q[3]), q, splat(_Q[2])), q, splat(_Q[1])), q, splat(_Q[0]))
+    return at_least(v, splat(_F(0.0))) + splat(_TWO) * fma(s * q, g, s)
+
+
+@njit
+def sigmoid(v):
+    """1 / (1 + e^-v)."""
+    w = _exp_minus(magnitude(v))
+    return where_negative(v, w, splat(_ONE)) / (splat(_ONE) + w)

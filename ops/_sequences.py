@@ -35,7 +35,7 @@ def resolve_sequence_impl(impl: str, leading: Tensor, *others: Tensor | None) ->
     doubles = working_dtype(leading, *others) == torch.float64
     if doubles and impl == "auto":
         return "reference"
-    chosen = resolve_impl(impl, leading, ("triton",))
+    chosen = resolve_impl(impl, leading, ("cpu", "triton"))
     if doubles and chosen != "reference":
         raise TypeError(
             f"impl={impl!r} must get float16, bfloat16 or float32, got float64; "
@@ -48,18 +48,25 @@ def check_sequence_values(rows: int, offsets: Tensor, perm: Tensor | None = None
     """Check the values of `offsets` and `perm` (T,) on the CPU; a GPU would have to wait.
 
     Raises:
-        ValueError: `offsets` do not rise from 0 to `rows`, or `perm` leaves its sequence.
+        ValueError: `offsets` do not rise from 0 to `rows`, or `perm` is no permutation of each
+            sequence's rows.
     """
     check_offsets(offsets, rows)
     if perm is None or perm.device.type != "cpu" or rows == 0:
         return
     lengths = offsets.diff()
-    limit = lengths.repeat_interleave(lengths)
-    outside = (perm < 0) | (perm >= limit)
+    begin, length = offsets[:-1].repeat_interleave(lengths), lengths.repeat_interleave(lengths)
+    outside = (perm < 0) | (perm >= length)
     if bool(outside.any()):
         row = int(outside.nonzero()[0])
         raise ValueError(
-            f"perm must hold rows 0 to {int(limit[row]) - 1} of its sequence, got {int(perm[row])}"
+            f"perm must hold rows 0 to {int(length[row]) - 1} of its sequence, got {int(perm[row])}"
+        )
+    missing = torch.ones(rows, dtype=torch.bool).scatter(0, begin + perm, False)
+    if bool(missing.any()):
+        row = int(missing.nonzero()[0])
+        raise ValueError(
+            f"perm must hold each row of its sequence once, got no {row - int(begin[row])}"
         )
 
 

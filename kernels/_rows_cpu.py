@@ -1,0 +1,73 @@
+"""Rows of channels in vectors of sixteen: layout, and sums in a fixed order."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numba import njit, prange
+from torch import Tensor
+from torch.nn import functional as F
+
+from pcmamba.kernels._common import Array, limit_threads
+from pcmamba.kernels._lanes import LANES, load, splat, store
+
+
+def pad_channels(channels: int) -> int:
+    """Round up to whole vectors."""
+    return (channels + LANES - 1) // LANES * LANES
+
+
+def flat_rows(tensor: Tensor, padded: int | None = None) -> tuple[Array, int]:
+    """Return rows of unit stride as one flat float32 array and the distance of two rows.
+
+    Copies only another dtype or a width that must be padded.
+    """
+    wide = tensor.detach().float()
+    if padded is not None and padded != wide.shape[1]:
+        wide = F.pad(wide, (0, padded - wide.shape[1]))
+    rows, columns = wide.shape
+    stride = wide.stride(0)
+    extent = (rows - 1) * stride + columns if rows else 0
+    return wide.as_strided((extent,), (1,)).numpy(), stride
+
+
+def state_major(tensor: Tensor, padded: int) -> Tensor:
+    """Turn (..., D, S) into contiguous float32 (..., S, padded D)."""
+    wide = tensor.detach().float().transpose(-1, -2)
+    return F.pad(wide, (0, padded - wide.shape[-1])).contiguous()
+
+
+def channel_major(tensor: Tensor, channels: int) -> Tensor:
+    """Undo `state_major`."""
+    return tensor[..., :channels].transpose(-1, -2).contiguous()
+
+
+def add_parts(parts: Tensor) -> Tensor:
+    """Sum over the first axis in rising order, whatever the number of threads."""
+    out = torch.zeros(parts.shape[1:])
+    limit_threads()
+    _add_parts(parts.flatten(1).numpy(), out.view(-1).numpy())
+    return out
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _add_parts(parts: Array, out: Array) -> None:
+    width = 1024
+    for block in prange((len(out) + width - 1) // width):
+        end = min(len(out), (block + 1) * width)
+        for part in range(len(parts)):
+            for i in range(block * width, end):
+                out[i] += parts[part, i]
+
+
+@njit
+def clear(values):
+    """Fill whole vectors with 0."""
+    for i in range(0, len(values), LANES):
+        store(values, i, splat(np.float32(0)))
+
+
+@njit
+def add_to(values, at, more):
+    """Add sixteen numbers to values[at : at + 16]."""
+    store(values, at, load(values, at) + more)
