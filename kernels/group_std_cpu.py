@@ -6,6 +6,7 @@ first of them, so that equal differences give exactly zero whatever their size.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from numba import njit, prange
 from torch import Tensor
@@ -51,39 +52,43 @@ def _wide(tensor: Tensor) -> Array:
     return tensor.detach().float().contiguous().numpy()
 
 
+# Only these two may reassociate: among the differences it would bring back cancellation.
 @njit(fastmath={"reassoc"}, cache=True)
-def _sum(source: Array, own: Array, shift: float) -> float:
-    total = shift - shift
-    for c in range(source.shape[0]):
-        total += (source[c] - own[c]) - shift
+def _sum(values: Array) -> float:
+    total = values.dtype.type(0)
+    for c in range(values.shape[0]):
+        total += values[c]
     return total
 
 
 @njit(fastmath={"reassoc"}, cache=True)
-def _sum_squares(source: Array, own: Array, shift: float, centre: float) -> float:
-    total = shift - shift
-    for c in range(source.shape[0]):
-        value = ((source[c] - own[c]) - shift) - centre
-        total += value * value
+def _sum_squares(values: Array, centre: float) -> float:
+    total = values.dtype.type(0)
+    for c in range(values.shape[0]):
+        total += (values[c] - centre) * (values[c] - centre)
     return total
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def _query_moments(feat: Array, idx: Array, anchor: Array, moments: Array) -> None:
     clouds, queries, k = idx.shape
-    count = k * feat.shape[2]
+    channels = feat.shape[2]
     for row in prange(clouds * queries):
         b, m = row // queries, row % queries
         own = anchor[b, m]
         shift = feat[b, idx[b, m, 0], 0] - own[0]
+        values = np.empty((k, channels), feat.dtype)
         total = 0.0
         for j in range(k):
-            total += _sum(feat[b, idx[b, m, j]], own, shift)
-        centre = feat.dtype.type(total / count)
+            source, target = feat[b, idx[b, m, j]], values[j]
+            for c in range(channels):
+                target[c] = (source[c] - own[c]) - shift
+            total += _sum(target)
+        centre = feat.dtype.type(total / (k * channels))
         spread = 0.0
         for j in range(k):
-            spread += _sum_squares(feat[b, idx[b, m, j]], own, shift, centre)
-        moments[b, m, 0] = float(shift) + float(centre)
+            spread += _sum_squares(values[j], centre)
+        moments[b, m, 0] = np.float64(shift) + np.float64(centre)
         moments[b, m, 1] = spread
 
 
