@@ -51,33 +51,35 @@ def _sample_clouds(
         low, high = offsets[b], offsets[b + 1]
         first = sample_offsets[b]
         count = min(sample_offsets[b + 1] - first, high - low)
+        # One axis each, so that the compiler knows the rows to be contiguous.
+        x, y, z = planes[0, low:high], planes[1, low:high], planes[2, low:high]
+        near, near_bits = nearest[low:high], bits[low:high]
         peaks = np.empty((high - low + BLOCK - 1) // BLOCK, np.int32)
         last = start[b]
         for m in range(count):
             samples[first + m] = last
             if m + 1 < count:
-                _update(planes[:, low:high], last, nearest[low:high], bits[low:high], peaks)
-                last = _first_peak(bits[low:high], peaks)
+                _update(x, y, z, last, near, near_bits, peaks)
+                last = _first_peak(near_bits, peaks)
 
 
 @njit(cache=True, error_model="numpy")
-def _update(planes: Array, last: int, nearest: Array, bits: Array, peaks: Array) -> None:
+def _update(
+    x: Array, y: Array, z: Array, last: int, nearest: Array, bits: Array, peaks: Array
+) -> None:
     """Bring `nearest` up to date with sample `last`, and the maximum of each block."""
-    px, py, pz = planes[0, last], planes[1, last], planes[2, last]
+    px, py, pz = x[last], y[last], z[last]
     for block in range(len(peaks)):
-        low = block * BLOCK
         # Slices counted from 0: a loop from `low` would not vectorise, for fear of wrapping.
-        x = planes[0, low : low + BLOCK]
-        y = planes[1, low : low + BLOCK]
-        z = planes[2, low : low + BLOCK]
-        near = nearest[low : low + BLOCK]
-        near_bits = bits[low : low + BLOCK]
-        for i in range(len(x)):
-            dx = x[i] - px
-            dy = y[i] - py
-            dz = z[i] - pz
+        low, high = block * BLOCK, block * BLOCK + BLOCK
+        xs, ys, zs, near = x[low:high], y[low:high], z[low:high], nearest[low:high]
+        for i in range(len(xs)):
+            dx = xs[i] - px
+            dy = ys[i] - py
+            dz = zs[i] - pz
             squared = (dx * dx + dy * dy) + dz * dz
             near[i] = squared if squared < near[i] else near[i]
+        near_bits = bits[low:high]
         peak = np.int32(0)
         for i in range(len(near_bits)):
             peak = max(peak, near_bits[i])
@@ -86,9 +88,11 @@ def _update(planes: Array, last: int, nearest: Array, bits: Array, peaks: Array)
 
 @njit(cache=True, error_model="numpy")
 def _first_peak(bits: Array, peaks: Array) -> int:
-    block = np.argmax(peaks)
-    peak = peaks[block]
+    block = 0
+    for i in range(len(peaks)):
+        if peaks[i] > peaks[block]:
+            block = i
     i = block * BLOCK
-    while bits[i] != peak:
+    while bits[i] != peaks[block]:
         i += 1
     return i

@@ -71,14 +71,14 @@ def _nearest(
             low, high = bounds[cloud], bounds[cloud + 1]
             if skip[cloud]:
                 continue
-            _distances(query[q], planes[:, low:high], row)
+            x, y, z = planes[0, low:high], planes[1, low:high], planes[2, low:high]
+            _distances(query[q], x, y, z, row)
             _keep_best(row[: high - low], idx[q], dist2[q])
 
 
 @njit(cache=True, error_model="numpy")
-def _distances(centre: Array, planes: Array, row: Array) -> None:
+def _distances(centre: Array, x: Array, y: Array, z: Array, row: Array) -> None:
     qx, qy, qz = centre[0], centre[1], centre[2]
-    x, y, z = planes[0], planes[1], planes[2]
     for i in range(len(x)):
         dx = qx - x[i]
         dy = qy - y[i]
