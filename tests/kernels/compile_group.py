@@ -1,0 +1,81 @@
+"""Compile the kernels of `group` and `group_std` for sm_90 without a GPU and print what they use.
+
+A script of its own: Triton compiles only in a process that does not interpret.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from pcmamba.kernels import group_std_triton, group_triton
+
+BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+INDEX_POINTERS = ("idx_ptr", "start_ptr", "slot_ptr")
+FLOAT_POINTERS = ("mean_ptr", "scale_ptr", "moments_ptr")
+ROW_BLOCKS = {
+    "BLOCK_R": group_triton.BLOCK_R,
+    "BLOCK_S": group_triton.BLOCK_S,
+    "BLOCK_M": group_triton.BLOCK_M,
+    "BLOCK_Q": group_std_triton.BLOCK_Q,
+}
+
+
+def kind(name: str, dtype: str) -> str:
+    """Type of a kernel's argument."""
+    if name.startswith("BLOCK"):
+        return "constexpr"
+    if not name.endswith("_ptr"):
+        return "i32"
+    return "*i64" if name in INDEX_POINTERS else "*fp32" if name in FLOAT_POINTERS else f"*{dtype}"
+
+
+def resources(kernel, dtype: str, channels: int) -> dict[str, int]:
+    """Bytes of stack and registers a thread of the compiled kernel takes."""
+    names = kernel.arg_names
+    blocks = {**ROW_BLOCKS, "BLOCK_C": group_triton.channel_block(channels)}
+    aligned = [n.endswith("_ptr") or (n == "C" and channels % 16 == 0) for n in names]
+    source = ASTSource(
+        kernel,
+        signature={n: kind(n, dtype) for n in names},
+        constexprs={n: blocks[n] for n in names if n in blocks},
+        attrs={(i,): [["tt.divisibility", 16]] for i, yes in enumerate(aligned) if yes},
+    )
+    warps = 1 if "BLOCK_S" in names else 4
+    compiled = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps}
+    )
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        command = [BINARIES / "cuobjdump", "-res-usage", file.name]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return {key: int(re.search(rf"{key}:(\d+)", text)[1]) for key in ("STACK", "LOCAL", "REG")}
+
+
+def main() -> None:
+    """Print a JSON table: kernel, dtype and channels against what a thread takes."""
+    kernels = {
+        f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
+        for module in (group_triton, group_std_triton)
+        for name in vars(module)
+        if name.endswith("_kernel")
+    }
+    cases = [("fp32", 192), ("fp32", 195), ("bf16", 195)]
+    table = {
+        f"{name} {dtype} C={channels}": resources(kernel, dtype, channels)
+        for dtype, channels in cases
+        for name, kernel in kernels.items()
+    }
+    print(json.dumps(table))
+
+
+if __name__ == "__main__":
+    main()
