@@ -6,6 +6,7 @@ from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.group import group
 from pcmamba.ops.group_std import group_std
+from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
 from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
@@ -24,6 +25,7 @@ __all__ = [
     "farthest_point_sample",
     "group",
     "group_std",
+    "interpolate_knn",
     "knn",
     "segment_reduce",
     "selective_scan",
