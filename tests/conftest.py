@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pcmamba  # noqa: F401 # sets how OpenMP waits, before torch reads it
 import torch
 
 if not torch.cuda.is_available():
