@@ -1,6 +1,7 @@
 """Differentiable operators: meaning, checks, reference and dispatch."""
 
 from pcmamba.ops._impl import Impl
+from pcmamba.ops.ball_query import ball_query
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
@@ -12,14 +13,16 @@ from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
 from pcmamba.ops.segment import segment_reduce
 from pcmamba.ops.selective_scan import selective_scan
-from pcmamba.ops.serialize import Serialization, serialize
+from pcmamba.ops.serialize import Scope, Serialization, serialize
 
 __all__ = [
     "ORDERS",
     "Impl",
     "Neighbors",
     "ScanBranch",
+    "Scope",
     "Serialization",
+    "ball_query",
     "bidirectional_scan",
     "causal_conv1d",
     "farthest_point_sample",

@@ -27,7 +27,7 @@ from pcmamba.nn import (
     NeighbourPool,
     take_rows,
 )
-from pcmamba.ops import serialize
+from pcmamba.ops import Scope, serialize
 from pcmamba.ops._check import check_shapes
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class PCMConfig:
     dropout: float = 0.5
     prompt_blocks: Mapping[str, int] | None = None
     reference: bool = False
-    parity: str = "batch"
+    parity: Scope = "batch"
 
     def __post_init__(self) -> None:
         stages = len(self.widths)
