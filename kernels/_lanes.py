@@ -9,6 +9,7 @@ change here, touch the files of the loops as well.
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -25,40 +26,44 @@ _INTS = ir.VectorType(ir.IntType(32), LANES)
 class LanesType(types.Type):
     """Numba's name for sixteen float32 numbers."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(name="float32x16")
 
 
 lanes = LanesType()
 
 
+def _instruction(define: Any) -> Any:
+    return intrinsic(define)
+
+
 @register_model(LanesType)
 class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
+    def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _FLOATS)
 
 
-def _pointer(context, builder, array_type, array, index):
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
     return builder.gep(data, [index])
 
 
-@intrinsic
-def load(typing_context, array, index):
+@_instruction
+def load(typing_context: Any, array: Any, index: Any) -> Any:
     """Read array[index : index + 16] of a contiguous float32 array of one axis."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = _pointer(context, builder, signature.args[0], *args)
         return builder.load(builder.bitcast(start, _FLOATS.as_pointer()), align=4)
 
     return lanes(array, types.int64), generate
 
 
-@intrinsic
-def store(typing_context, array, index, value):
+@_instruction
+def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """Write `value` to array[index : index + 16]."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         start = _pointer(context, builder, signature.args[0], *args[:2])
         builder.store(args[2], builder.bitcast(start, _FLOATS.as_pointer()), align=4)
         return context.get_dummy_value()
@@ -66,37 +71,37 @@ def store(typing_context, array, index, value):
     return types.void(array, types.int64, lanes), generate
 
 
-def _splat(builder, scalar):
+def _splat(builder: Any, scalar: Any) -> Any:
     one = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), scalar, ir.IntType(32)(0))
     zeros = ir.Constant(_INTS, [0] * LANES)
     return builder.shuffle_vector(one, ir.Constant(_FLOATS, ir.Undefined), zeros)
 
 
-@intrinsic
-def splat(typing_context, scalar):
+@_instruction
+def splat(typing_context: Any, scalar: Any) -> Any:
     """Repeat one number."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _splat(builder, args[0])
 
     return lanes(types.float32), generate
 
 
-@intrinsic
-def splat_at(typing_context, array, index):
+@_instruction
+def splat_at(typing_context: Any, array: Any, index: Any) -> Any:
     """Repeat array[index]."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, signature.args[0], *args)
         return _splat(builder, builder.load(pointer, align=4))
 
     return lanes(array, types.int64), generate
 
 
-def _binary(name):
-    @intrinsic
-    def apply(typing_context, left, right):
-        def generate(context, builder, signature, args):
+def _binary(name: Any) -> Any:
+    @_instruction
+    def apply(typing_context: Any, left: Any, right: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return getattr(builder, name)(*args)
 
         return lanes(lanes, lanes), generate
@@ -107,9 +112,9 @@ def _binary(name):
 _add, _sub, _mul, _div = (_binary(name) for name in ("fadd", "fsub", "fmul", "fdiv"))
 
 
-def _overload(symbol, apply):
+def _overload(symbol: Any, apply: Any) -> Any:
     @overload(symbol)
-    def choose(left, right):
+    def choose(left, right):  # type: ignore[no-untyped-def]  # numba wants the lambda's signature
         if isinstance(left, LanesType) and isinstance(right, LanesType):
             return lambda left, right: apply(left, right)
         return None
@@ -124,26 +129,26 @@ for _symbol, _apply in (
     _overload(_symbol, _apply)
 
 
-def _intrinsic_call(builder, name, result, args):
+def _intrinsic_call(builder: Any, name: Any, result: Any, args: Any) -> Any:
     signature = ir.FunctionType(result, [arg.type for arg in args])
     function = cgutils.get_or_insert_function(builder.module, signature, name)
     return builder.call(function, args)
 
 
-@intrinsic
-def fma(typing_context, a, b, c):
-    """a b + c, rounded once where the machine can."""
+@_instruction
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """Compute a b + c, rounded once where the machine can."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _intrinsic_call(builder, f"llvm.fmuladd.v{LANES}f32", _FLOATS, args)
 
     return lanes(lanes, lanes, lanes), generate
 
 
-def _choose(comparison):
-    @intrinsic
-    def apply(typing_context, value, bound):
-        def generate(context, builder, signature, args):
+def _choose(comparison: Any) -> Any:
+    @_instruction
+    def apply(typing_context: Any, value: Any, bound: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             beyond = builder.fcmp_ordered(comparison, *args)
             return builder.select(beyond, args[1], args[0])
 
@@ -155,32 +160,32 @@ def _choose(comparison):
 at_least, at_most = _choose("<"), _choose(">")  # a NaN stays one
 
 
-@intrinsic
-def magnitude(typing_context, value):
+@_instruction
+def magnitude(typing_context: Any, value: Any) -> Any:
     """Absolute value."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _intrinsic_call(builder, f"llvm.fabs.v{LANES}f32", _FLOATS, args)
 
     return lanes(lanes), generate
 
 
-@intrinsic
-def where_negative(typing_context, value, then, otherwise):
+@_instruction
+def where_negative(typing_context: Any, value: Any, then: Any, otherwise: Any) -> Any:
     """`then` where `value` is below 0, else `otherwise`."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         negative = builder.fcmp_ordered("<", args[0], ir.Constant(_FLOATS, [0.0] * LANES))
         return builder.select(negative, args[1], args[2])
 
     return lanes(lanes, lanes, lanes), generate
 
 
-@intrinsic
-def _shift_exponent(typing_context, value, shifted):
+@_instruction
+def _shift_exponent(typing_context: Any, value: Any, shifted: Any) -> Any:
     """Multiply by 2^k, k in the low bits of `shifted` = k + 1.5 * 2^23."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         bits, k = (builder.bitcast(arg, _INTS) for arg in args)
         exponent = builder.shl(k, ir.Constant(_INTS, [23] * LANES))
         return builder.bitcast(builder.add(bits, exponent), _FLOATS)
@@ -188,11 +193,11 @@ def _shift_exponent(typing_context, value, shifted):
     return lanes(lanes, lanes), generate
 
 
-@intrinsic
-def total(typing_context, value):
+@_instruction
+def total(typing_context: Any, value: Any) -> Any:
     """Sum of the sixteen numbers, halves first."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         part, width = args[0], LANES
         while width > 1:
             width //= 2
@@ -224,8 +229,8 @@ _P = tuple(
 _Q = tuple(_F(c) for c in (0.333332092, 0.200107634, 0.140009031, 0.140059933))
 
 
-@njit
-def _raise_two(shifted, fraction):
+@njit(error_model="numpy")
+def _raise_two(shifted: Any, fraction: Any) -> Any:
     p = fma(splat(_P[5]), fraction, splat(_P[4]))
     p = fma(p, fraction, splat(_P[3]))
     p = fma(p, fraction, splat(_P[2]))
@@ -234,16 +239,16 @@ def _raise_two(shifted, fraction):
     return _shift_exponent(fma(p, fraction, splat(_ONE)), shifted)
 
 
-@njit
-def exp2(x):
+@njit(error_model="numpy")
+def exp2(x: Any) -> Any:
     """2^x within 1e-7; 2^-126 below -126, infinity from 128 on, NaN stays."""
     x = at_most(at_least(x, splat(_LOW)), splat(_HIGH))
     shifted = x + splat(_ROUND)
     return _raise_two(shifted, x - (shifted - splat(_ROUND)))
 
 
-@njit
-def _exp_minus(x):
+@njit(error_model="numpy")
+def _exp_minus(x: Any) -> Any:
     """e^-x for x >= 0 within 2e-7, also where x log2(e) would lose digits."""
     x = splat(_MINUS) * at_most(x, splat(_F(87.0)))
     shifted = fma(x, splat(_LOG2E), splat(_ROUND))
@@ -251,8 +256,8 @@ def _exp_minus(x):
     return _raise_two(shifted, fma(x, splat(_LOG2E_REST), fraction))
 
 
-@njit
-def softplus(v):
+@njit(error_model="numpy")
+def softplus(v: Any) -> Any:
     """log(1 + e^v)."""
     w = _exp_minus(magnitude(v))
     s = w / (splat(_TWO) + w)  # log(1 + w) = 2 atanh(s)
@@ -261,8 +266,8 @@ def softplus(v):
     return at_least(v, splat(_F(0.0))) + splat(_TWO) * fma(s * q, g, s)
 
 
-@njit
-def sigmoid(v):
+@njit(error_model="numpy")
+def sigmoid(v: Any) -> Any:
     """1 / (1 + e^-v)."""
     w = _exp_minus(magnitude(v))
     return where_negative(v, w, splat(_ONE)) / (splat(_ONE) + w)

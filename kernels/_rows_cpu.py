@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numba import njit, prange
@@ -60,14 +62,14 @@ def _add_parts(parts: Array, out: Array) -> None:
                 out[i] += parts[part, i]
 
 
-@njit
-def clear(values):
+@njit(error_model="numpy")
+def clear(values: Array) -> None:
     """Fill whole vectors with 0."""
     for i in range(0, len(values), LANES):
         store(values, i, splat(np.float32(0)))
 
 
-@njit
-def add_to(values, at, more):
+@njit(error_model="numpy")
+def add_to(values: Array, at: int, more: Any) -> None:
     """Add sixteen numbers to values[at : at + 16]."""
     store(values, at, load(values, at) + more)

@@ -69,13 +69,13 @@ def prepare(
     """Collect the arguments of a launcher for the loops."""
     channels, states = A.shape
     padded = pad_channels(channels)
-    nothing = torch.zeros(padded)
+    nothing = torch.zeros(padded).numpy()
     rates = state_major(A, padded).flatten()
     if initial_state is None:
         start = torch.zeros((len(offsets) - 1) * states * padded)
     else:
         start = state_major(initial_state, padded).flatten()
-    vectors = [nothing if v is None else state_major(v[:, None], padded) for v in (D, delta_bias)]
+    skip, bias = (nothing if v is None else flat_rows(v[None], padded)[0] for v in (D, delta_bias))
     return Scan(
         *flat_rows(u, padded),
         *flat_rows(delta, padded),
@@ -84,7 +84,8 @@ def prepare(
         *flat_rows(C),
         rates.numpy(),
         (rates * LOG2E).numpy(),
-        *(v.flatten().numpy() for v in vectors),
+        skip,
+        bias,
         start.numpy(),
         offsets.numpy() if perm is None else perm.contiguous().numpy(),
         offsets.contiguous().numpy(),
@@ -97,8 +98,8 @@ def prepare(
     )
 
 
-@njit
-def fill_rows(scan, sequence, tile, rows):
+@njit(error_model="numpy")
+def fill_rows(scan: Scan, sequence: int, tile: int, rows: Array) -> int:
     """Write the rows that a tile's steps read; return how many steps it has."""
     start, end = scan.offsets[sequence], scan.offsets[sequence + 1]
     first = tile * TILE
@@ -109,8 +110,10 @@ def fill_rows(scan, sequence, tile, rows):
     return count
 
 
-@njit
-def load_steps(scan, rows, count, channel, step, drive, out):
+@njit(error_model="numpy")
+def load_steps(
+    scan: Scan, rows: Array, count: int, channel: int, step: Array, drive: Array, out: Array
+) -> None:
     """Write dt, dt u and D u of a tile's 16 channels."""
     for t in range(count):
         dt = load(scan.delta, rows[t] * scan.delta_stride + channel) + load(scan.bias, channel)
@@ -122,7 +125,7 @@ def load_steps(scan, rows, count, channel, step, drive, out):
         store(out, t * LANES, load(scan.skip, channel) * u)
 
 
-@njit
-def checkpoint_slot(scan, sequence, tile):
+@njit(error_model="numpy")
+def checkpoint_slot(scan: Scan, sequence: int, tile: int) -> int:
     """Where the state at the start of a tile is kept, a slot number that nobody shares."""
     return scan.offsets[sequence] // TILE + sequence + tile

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ def _prepare(
     return Conv(
         *flat_rows(x, channels),
         state_major(weight, channels).flatten().numpy(),
-        state_major(constant[:, None], channels).flatten().numpy(),
+        flat_rows(constant[None], channels)[0],
         offsets.contiguous().numpy(),
         channels,
         weight.shape[1],
@@ -98,8 +98,8 @@ def _forward(conv: Conv, y: Array) -> None:
             store(y, row * conv.channels + channel, value)
 
 
-@njit
-def _source(conv, sequence, row, tap):
+@njit(error_model="numpy")
+def _source(conv: Conv, sequence: int, row: int, tap: int) -> int:
     """Row that a tap reads for the output `row`, or -1 beyond the sequence."""
     away = conv.taps - 1 - tap
     source = row + away if conv.reverse else row - away
@@ -107,8 +107,8 @@ def _source(conv, sequence, row, tap):
     return source if inside else -1
 
 
-@njit
-def _convolve(conv, sequence, row, channel):
+@njit(error_model="numpy")
+def _convolve(conv: Conv, sequence: int, row: int, channel: int) -> Any:
     value = load(conv.bias, channel)
     for tap in range(conv.taps):
         source = _source(conv, sequence, row, tap)
@@ -137,14 +137,16 @@ def _backward(conv: Conv, grad_y: Array, grad_stride: int, dx: Array, shared: Ar
                 add_to(shared, place, load(part, tap * LANES))
 
 
-@njit
-def _silu_slope(value):
+@njit(error_model="numpy")
+def _silu_slope(value: Any) -> Any:
     s = sigmoid(value)
     return fma(value * s, splat(np.float32(1)) - s, s)
 
 
-@njit
-def _spread(conv, sequence, row, channel, grad, part, dx):
+@njit(error_model="numpy")
+def _spread(
+    conv: Conv, sequence: int, row: int, channel: int, grad: Any, part: Array, dx: Array
+) -> None:
     """Add one output's gradient to those of the rows and taps that it read."""
     for tap in range(conv.taps):
         source = _source(conv, sequence, row, tap)

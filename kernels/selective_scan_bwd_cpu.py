@@ -11,7 +11,7 @@ sequences (dA, dD, d bias) to one of the sequence; both are added up in a fixed 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -149,8 +149,8 @@ def _backward(
             _store_sums(scan, tile, count, block, grads)
 
 
-@njit
-def _new_tile(states):
+@njit(error_model="numpy")
+def _new_tile(states: int) -> Tile:
     n = TILE * LANES
     f = np.float32
     return Tile(
@@ -168,8 +168,10 @@ def _new_tile(states):
     )
 
 
-@njit
-def _load_grad(scan, tile, count, channel, grad_y, grad_stride):
+@njit(error_model="numpy")
+def _load_grad(
+    scan: Scan, tile: Tile, count: int, channel: int, grad_y: Array, grad_stride: int
+) -> None:
     """Write the gradient of y before the gate, and clear the sums over states."""
     for t in range(count):
         grad = load(grad_y, tile.rows[t] * grad_stride + channel)
@@ -181,8 +183,17 @@ def _load_grad(scan, tile, count, channel, grad_y, grad_stride):
         store(tile.dinput, t * LANES, splat(np.float32(0)))
 
 
-@njit
-def _walk_tile(scan, tile, count, channel, sequence, slot, kept, grads):
+@njit(error_model="numpy")
+def _walk_tile(
+    scan: Scan,
+    tile: Tile,
+    count: int,
+    channel: int,
+    sequence: int,
+    slot: int,
+    kept: Array,
+    grads: Grads,
+) -> None:
     size = scan.states * scan.channels
     for n in range(scan.states):
         row = n * scan.channels + channel
@@ -201,8 +212,8 @@ def _walk_tile(scan, tile, count, channel, sequence, slot, kept, grads):
         _adjoint(scan, tile, count, n, rate, sequence * size + row, grads)
 
 
-@njit
-def _adjoint(scan, tile, count, n, rate, at, grads):
+@njit(error_model="numpy")
+def _adjoint(scan: Scan, tile: Tile, count: int, n: int, rate: Any, at: int, grads: Grads) -> None:
     """Run state n back through the tile; `at` is its place in a sequence's state."""
     place = at + 2 * scan.channels * (at // (scan.states * scan.channels))
     carry, drate = load(grads.state, at), splat(np.float32(0))
@@ -224,8 +235,17 @@ def _adjoint(scan, tile, count, n, rate, at, grads):
     add_to(grads.shared, place, drate)
 
 
-@njit
-def _store_rows(scan, tile, count, channel, sequence, grad_y, grad_stride, grads):
+@njit(error_model="numpy")
+def _store_rows(
+    scan: Scan,
+    tile: Tile,
+    count: int,
+    channel: int,
+    sequence: int,
+    grad_y: Array,
+    grad_stride: int,
+    grads: Grads,
+) -> None:
     place = (sequence * (scan.states + 2) + scan.states) * scan.channels + channel
     dskip, dbias = splat(np.float32(0)), splat(np.float32(0))
     skip = load(scan.skip, channel)
@@ -252,8 +272,8 @@ def _store_rows(scan, tile, count, channel, sequence, grad_y, grad_stride, grads
     add_to(grads.shared, place + scan.channels, dbias)
 
 
-@njit
-def _store_sums(scan, tile, count, block, grads):
+@njit(error_model="numpy")
+def _store_sums(scan: Scan, tile: Tile, count: int, block: int, grads: Grads) -> None:
     tokens = scan.offsets[-1]
     for t in range(count):
         place = (block * tokens + tile.rows[t]) * scan.states

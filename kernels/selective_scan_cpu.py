@@ -85,8 +85,17 @@ def _forward(scan: Scan, y: Array, last: Array, kept: Array) -> None:
             store(last, sequence * size + n * scan.channels + channel, load(state, n * LANES))
 
 
-@njit
-def _scan_tile(scan, rows, count, channel, step, drive, state, out):
+@njit(error_model="numpy")
+def _scan_tile(
+    scan: Scan,
+    rows: Array,
+    count: int,
+    channel: int,
+    step: Array,
+    drive: Array,
+    state: Array,
+    out: Array,
+) -> None:
     for n in range(scan.states):
         rate = load(scan.A2, n * scan.channels + channel)
         h = load(state, n * LANES)
@@ -99,8 +108,8 @@ def _scan_tile(scan, rows, count, channel, step, drive, state, out):
         store(state, n * LANES, h)
 
 
-@njit
-def _store_tile(scan, rows, count, channel, out, y):
+@njit(error_model="numpy")
+def _store_tile(scan: Scan, rows: Array, count: int, channel: int, out: Array, y: Array) -> None:
     for t in range(count):
         value = load(out, t * LANES)
         if scan.gated:
