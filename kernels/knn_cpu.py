@@ -72,12 +72,13 @@ def _nearest(
             if skip[cloud]:
                 continue
             x, y, z = planes[0, low:high], planes[1, low:high], planes[2, low:high]
-            _distances(query[q], x, y, z, row)
+            distance_row(query[q], x, y, z, row)
             _keep_best(row[: high - low], idx[q], dist2[q])
 
 
 @njit(cache=True, error_model="numpy")
-def _distances(centre: Array, x: Array, y: Array, z: Array, row: Array) -> None:
+def distance_row(centre: Array, x: Array, y: Array, z: Array, row: Array) -> None:
+    """Fill `row` with the squared distances of `centre` to the points, rounded as everywhere."""
     qx, qy, qz = centre[0], centre[1], centre[2]
     for i in range(len(x)):
         dx = qx - x[i]

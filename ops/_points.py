@@ -1,4 +1,4 @@
-"""What the ops on coordinates share: precision, finiteness, clouds of a ragged batch."""
+"""What the ops on coordinates share: precision, finiteness, offsets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from pcmamba.ops._check import check_offsets
-from pcmamba.ops._impl import resolve_impl
 from pcmamba.ops._sequences import check_floats, check_index
 
 
@@ -58,24 +57,3 @@ def check_point_offsets(**named: tuple[Tensor, Tensor]) -> None:
     for name, (offsets, rows) in named.items():
         check_index(**{name: offsets})
         check_offsets(offsets, len(rows))
-
-
-def cloud_of_row(offsets: Tensor, total: int) -> Tensor:
-    """Return for each of `total` rows the cloud it belongs to, (total,) int64."""
-    rows = torch.arange(total, device=offsets.device)
-    return torch.searchsorted(offsets, rows, right=True) - 1
-
-
-def resolve_point_impl(impl: str, points: Tensor) -> str:
-    """Choose the implementation by device; float64 means the reference.
-
-    Raises:
-        TypeError: `impl` names a kernel and the points are float64.
-    """
-    chosen = resolve_impl(impl, points, ("cpu", "triton"))
-    if points.dtype == torch.float64 and chosen != "reference":
-        raise TypeError(
-            f"impl={impl!r} must get float32 points or narrower, got float64; "
-            "impl='reference' or 'auto' takes it"
-        )
-    return chosen

@@ -12,13 +12,8 @@ from torch import Tensor
 
 from pcmamba.ops._check import check_shapes
 from pcmamba.ops._impl import Impl
-from pcmamba.ops._points import (
-    check_finite,
-    check_point_offsets,
-    resolve_point_impl,
-    working_points,
-)
-from pcmamba.ops._sequences import check_index, dense_offsets
+from pcmamba.ops._points import check_finite, check_point_offsets, working_points
+from pcmamba.ops._sequences import check_index, dense_offsets, resolve_sequence_impl
 from pcmamba.ops.neighbors import squared_distance
 
 
@@ -39,7 +34,7 @@ def farthest_point_sample(
         xyz: (B, N, 3), or ragged (T, 3) with `offsets`; float16 and bfloat16 are computed in
             float32. Not differentiated.
         num_samples: Samples M of every cloud. Ragged, also (B,) int64, one count a cloud; the
-            host then waits for its sum, and `torch.compile` cannot see the size.
+            host then waits for them, and `torch.compile` cannot see the size.
         start: Index of the first sample inside its cloud, one for all or (B,) int64.
         offsets: (B + 1,) int64 bounds of the clouds in `xyz`, from 0 to T.
         impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
@@ -56,7 +51,7 @@ def farthest_point_sample(
     Source: Qi et al., PointNet++ (2017), section 3.2.
     """
     (points,) = working_points(xyz=xyz.detach())
-    chosen = resolve_point_impl(impl, points)
+    chosen = resolve_sequence_impl(impl, points)
     if offsets is not None:
         check_shapes(xyz=(xyz, "T 3"))
         return _ragged(points, num_samples, start, offsets, chosen)
@@ -67,11 +62,9 @@ def farthest_point_sample(
         if not torch.compiler.is_compiling():
             _check_values(points.flatten(0, 1), _dense_bounds(points), first, count > 0)
         return farthest_point_sample_reference(points, count, first)
-    bounds = dense_offsets(sizes["B"], count, points.device)
-    rows = sizes["B"] * count
-    flat = points.flatten(0, 1)
+    bounds, rows = _sample_bounds(count, sizes["B"], points.device)
     samples = farthest_point_sample_fwd(
-        flat, _dense_bounds(points), first, bounds, rows, sizes["N"], chosen
+        points.flatten(0, 1), _dense_bounds(points), first, bounds, rows, sizes["N"], chosen
     )
     return samples.view(sizes["B"], count)
 
@@ -132,24 +125,30 @@ def _ragged(
     check_index(offsets=offsets)
     clouds = len(offsets) - 1
     first = _start_tensor(start, clouds, points)
-    if isinstance(num_samples, Tensor):
-        check_index(num_samples=num_samples)
-        check_shapes(num_samples=(num_samples, str(clouds)))
-        bounds = torch.cat([num_samples.new_zeros(1), num_samples.cumsum(0)])
-        rows = int(bounds[-1])
-    else:
-        bounds, rows = dense_offsets(clouds, num_samples, points.device), clouds * num_samples
-    if rows < 0 or (
-        bounds.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and bool((bounds.diff() < 0).any())
-    ):
-        raise ValueError(f"num_samples must not be negative, got {num_samples}")
+    bounds, rows = _sample_bounds(num_samples, clouds, points.device)
     if impl != "reference":
         return farthest_point_sample_fwd(points, offsets, first, bounds, rows, len(points), impl)
     check_point_offsets(offsets=(offsets, points))
     _check_values(points, offsets, first, bounds.diff() > 0)
     return _ragged_reference(points, offsets, first, bounds, rows)
+
+
+def _sample_bounds(
+    num_samples: int | Tensor, clouds: int, device: torch.device
+) -> tuple[Tensor, int]:
+    """Return the offsets (B + 1,) of the samples and their number."""
+    if isinstance(num_samples, Tensor):
+        check_index(num_samples=num_samples)
+        check_shapes(num_samples=(num_samples, str(clouds)))
+        lowest = int(num_samples.min()) if clouds else 0
+        bounds = torch.cat([num_samples.new_zeros(1), num_samples.cumsum(0)])
+        rows = int(bounds[-1])
+    else:
+        lowest, rows = num_samples, clouds * num_samples
+        bounds = dense_offsets(clouds, num_samples, device)
+    if lowest < 0:
+        raise ValueError(f"num_samples must be at least 0, got {lowest}")
+    return bounds, rows
 
 
 def _ragged_reference(

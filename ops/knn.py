@@ -12,12 +12,12 @@ from pcmamba.ops._points import check_finite, check_point_offsets, working_point
 from pcmamba.ops._sequences import resolve_sequence_impl
 from pcmamba.ops.neighbors import (
     Neighbors,
+    all_dist2,
     neighbor_dist2,
     ragged_search,
     save_search,
     search_backward,
     search_bounds,
-    squared_distance,
 )
 
 
@@ -76,8 +76,7 @@ def knn(
 def knn_reference(query: Tensor, support: Tensor, k: int) -> Neighbors:
     """Compute the dense `knn` by sorting all B x M x N distances."""
     with torch.no_grad():
-        deltas = (query[:, :, None, axis] - support[:, None, :, axis] for axis in range(3))
-        idx = squared_distance(*deltas).sort(dim=-1, stable=True).indices[..., :k]
+        idx = all_dist2(query, support).sort(dim=-1, stable=True).indices[..., :k]
     return Neighbors(idx, neighbor_dist2(query, support, idx))
 
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from pcmamba.kernels.ragged import cloud_of_row
 from pcmamba.ops._check import check_shapes
 from pcmamba.ops._gather import gather_rows
 from pcmamba.ops._once import refuse_double_backward
-from pcmamba.ops._points import check_point_offsets, cloud_of_row
+from pcmamba.ops._points import check_point_offsets
 from pcmamba.ops._sequences import check_index, dense_offsets
 
 
@@ -35,6 +36,12 @@ class Neighbors(NamedTuple):
 def squared_distance(dx: Tensor, dy: Tensor, dz: Tensor) -> Tensor:
     """Return (dx dx + dy dy) + dz dz, rounded in the order that every implementation uses."""
     return (dx * dx + dy * dy) + dz * dz
+
+
+def all_dist2(query: Tensor, support: Tensor) -> Tensor:
+    """Return the squared distances (B, M, N) of (B, M, 3) to (B, N, 3), for the references."""
+    deltas = (query[:, :, None, axis] - support[:, None, :, axis] for axis in range(3))
+    return squared_distance(*deltas)
 
 
 def neighbor_dist2(query: Tensor, support: Tensor, idx: Tensor) -> Tensor:
