@@ -42,8 +42,8 @@ class Folder:
 
     Every cloud gets `num_points` points: of more, a subset is drawn; of fewer, all are kept and
     some drawn again; a cloud of just that size keeps its order. The draw depends on the seed and
-    the file's path below the root, which is also its id. Coordinates keep the units of the files; of a mesh the vertices
-    are taken.
+    the file's path below the root, which is also its id. Coordinates keep the units of the files;
+    of a mesh the vertices are taken.
 
     Args:
         root: The folder of the class folders.

@@ -6,8 +6,8 @@ cloud for testing; overall accuracy and the mean of the classes' accuracies; one
 Coordinates are centred with largest norm 1, in no unit.
 
 The official release has y up; copies made from the meshes have z up. The files do not tell, so the
-axis is taken from the shapes unless it is given. Two copies may still differ by a quarter turn about
-the vertical, which nothing here depends on.
+axis is taken from the shapes unless it is given. Brought to z up, two copies may still differ by a
+quarter turn about the vertical or a mirror, so test a model on the copy that it was trained on.
 """
 
 from __future__ import annotations

@@ -85,13 +85,19 @@ def _add(cloud: RawCloud, name: str, array: np.ndarray) -> None:
         if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "iu":
             raise ValueError(f"{name} must be whole numbers (F, 3), got {array.shape}")
         cloud.faces = array.astype(np.int64)
-    elif key in _THREES:
-        if array.shape != (size, 3):
-            raise ValueError(f"{name} must have shape ({size}, 3), got {array.shape}")
-        cloud.columns |= dict(zip(_THREES[key], array.T, strict=True))
-    elif array.size == 1 and size != 1:
-        cloud.notes.append(f"left out {name!r}, one value for the whole cloud: {array.item()}")
-    elif array.size != size or array.shape[0] != size:
-        raise ValueError(f"{name} must have shape ({size},), got {array.shape}")
+    elif array.ndim == 0 or (array.size == 1 and size != 1):
+        cloud.notes.append(f"left out {name!r}, one value for the whole cloud: {array.item()!r}")
     else:
-        cloud.columns[_SCALARS[key]] = array.reshape(size)
+        _add_columns(cloud, name, array, size)
+
+
+def _add_columns(cloud: RawCloud, name: str, array: np.ndarray, size: int) -> None:
+    names = _THREES.get(name.lower()) or (_SCALARS[name.lower()],)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must be real numbers, got {array.dtype}")
+    if array.size != size * len(names) or array.shape[0] != size:
+        shape = (size, 3) if len(names) == 3 else (size,)
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    if names[0] in cloud.columns:
+        cloud.notes.append(f"{name!r} replaces the {names[0]} that was read before")
+    cloud.columns |= dict(zip(names, array.reshape(size, -1).T, strict=True))
