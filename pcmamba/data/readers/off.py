@@ -68,6 +68,20 @@ def _parse_header(lines: list[Line]) -> tuple[list[str], tuple[int, int], list[L
 
 
 def _parse_faces(lines: list[Line]) -> np.ndarray:
+    """Read faces `length corner … [colour]`; the common case, triangles alone, in one go."""
+    if not lines:
+        return np.empty((0, 3), np.int64)
+    try:
+        rows = np.loadtxt(
+            [line.text for line in lines], comments=None, usecols=(0, 1, 2, 3), ndmin=2
+        )
+    except ValueError:
+        return _parse_polygons(lines)
+    plain = (rows[:, 0] == 3) & ((rows == np.rint(rows)) & (np.abs(rows) < 2**53)).all(axis=1)
+    return rows[:, 1:].astype(np.int64) if plain.all() else _parse_polygons(lines)
+
+
+def _parse_polygons(lines: list[Line]) -> np.ndarray:
     corners: list[int] = []
     lengths: list[int] = []
     for line in lines:

@@ -61,6 +61,7 @@ def test_colours_and_normals_of_vertices(read):
         ("OFF\n0 0 0\n", "expected at least one vertex"),
         ("OFF\n4 1 0\n" + SQUARE + "3 0 1 4\n", "face corners must be in 0 … 3, got 0 to 4"),
         ("OFF\n4 1 0\n" + SQUARE + "3 0 1\n", "line 7 must be a face of its own length"),
+        ("OFF\n4 1 0\n" + SQUARE + "3 0 1 2.5\n", "line 7 must be a face of whole numbers"),
         ("OFF\n4 1 0\n" + SQUARE + "3 0 1 a\n", "line 7 must be a face of whole numbers"),
         ("OFF\n4 1 0\n" + SQUARE + "3 0 1 " + "9" * 30, "face corners must be in range"),
         ("OFF\n1 0 0\n0 0 0 255 0 0\n", "expected vertices of x y z, got 6 numbers"),
