@@ -29,7 +29,7 @@ def flat_rows(tensor: Tensor, padded: int | None = None) -> tuple[Array, int]:
         wide = F.pad(wide, (0, padded - wide.shape[1]))
     rows, columns = wide.shape
     stride = wide.stride(0)
-    extent = (rows - 1) * stride + columns if rows else 0
+    extent = (rows - 1) * stride + columns if wide.numel() else 0
     return wide.as_strided((extent,), (1,)).numpy(), stride
 
 
