@@ -36,7 +36,8 @@ def nearest_by_tree(query: Array, points: Array, k: int) -> tuple[Array, Array, 
     count = min(k + EXTRA, len(points))
     far, candidates = cKDTree(points).query(query, count, workers=torch.get_num_threads())
     delta = query[:, None] - points[candidates]
-    dist2 = (delta[..., 0] ** 2 + delta[..., 1] ** 2) + delta[..., 2] ** 2
+    with np.errstate(over="ignore"):
+        dist2 = (delta[..., 0] ** 2 + delta[..., 1] ** 2) + delta[..., 2] ** 2
     order = np.lexsort((candidates, dist2), axis=-1)[:, :k]
     idx = np.take_along_axis(candidates, order, axis=1)
     dist2 = np.take_along_axis(dist2, order, axis=1)

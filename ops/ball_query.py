@@ -73,8 +73,9 @@ def ball_query(
         raise ValueError(f"radius must be positive and finite, got {radius}")
     if chosen != "reference":
         flat = (points.reshape(-1, 3), others.reshape(-1, 3))
-        found = ball_query_fwd(*flat, *bounds, radius, k, chosen)
-        return Neighbors(*(each.view(*query.shape[:-1], k) for each in found))
+        dist2, idx = ball_query_fwd(*flat, *bounds, radius, k, chosen)
+        shape = (*query.shape[:-1], k)
+        return Neighbors(idx.view(shape), dist2.view(shape))
     if not torch.compiler.is_compiling():
         check_finite(query=points, support=others)
     if query_offsets is None:
@@ -109,15 +110,15 @@ def ball_query_fwd(
     k: int,
     impl: str,
 ) -> tuple[Tensor, Tensor]:
-    """Launch the search for ragged points (Q, 3) among (T, 3)."""
+    """Launch the search for ragged points (Q, 3) among (T, 3); distances first, then indices."""
     check_point_offsets(
         query_offsets=(query_offsets, query), support_offsets=(support_offsets, support)
     )
     check_finite(query=query, support=support)
-    found: tuple[Tensor, Tensor] = _launchers(impl).ball_query_fwd(
+    idx, dist2 = _launchers(impl).ball_query_fwd(
         query, support, query_offsets, support_offsets, radius, k
     )
-    return found
+    return dist2, idx
 
 
 @ball_query_fwd.register_fake
@@ -130,7 +131,7 @@ def _(
     k: int,
     impl: str,
 ) -> tuple[Tensor, Tensor]:
-    return query_offsets.new_empty(len(query), k), query.new_empty(len(query), k)
+    return query.new_empty(len(query), k), query_offsets.new_empty(len(query), k)
 
 
 ball_query_fwd.register_autograd(search_backward, setup_context=save_search)

@@ -64,8 +64,9 @@ def knn(
     bounds = search_bounds(query, support, query_offsets, support_offsets)
     _check_k(k, support, ragged=query_offsets is not None)
     if chosen != "reference":
-        found = knn_fwd(points.reshape(-1, 3), others.reshape(-1, 3), *bounds, k, chosen)
-        return Neighbors(*(each.view(*query.shape[:-1], k) for each in found))
+        dist2, idx = knn_fwd(points.reshape(-1, 3), others.reshape(-1, 3), *bounds, k, chosen)
+        shape = (*query.shape[:-1], k)
+        return Neighbors(idx.view(shape), dist2.view(shape))
     if not torch.compiler.is_compiling():
         check_finite(query=points, support=others)
     if query_offsets is None:
@@ -100,15 +101,15 @@ def knn_fwd(
     k: int,
     impl: str,
 ) -> tuple[Tensor, Tensor]:
-    """Launch the search for ragged points (Q, 3) among (T, 3)."""
+    """Launch the search for ragged points (Q, 3) among (T, 3); distances first, then indices."""
     check_point_offsets(
         query_offsets=(query_offsets, query), support_offsets=(support_offsets, support)
     )
     check_finite(query=query, support=support)
-    found: tuple[Tensor, Tensor] = _launchers(impl).knn_fwd(
+    idx, dist2 = _launchers(impl).knn_fwd(
         query, support, query_offsets, support_offsets, k
     )
-    return found
+    return dist2, idx
 
 
 @knn_fwd.register_fake
@@ -120,7 +121,7 @@ def _(
     k: int,
     impl: str,
 ) -> tuple[Tensor, Tensor]:
-    return query_offsets.new_empty(len(query), k), query.new_empty(len(query), k)
+    return query.new_empty(len(query), k), query_offsets.new_empty(len(query), k)
 
 
 knn_fwd.register_autograd(search_backward, setup_context=save_search)

@@ -103,13 +103,13 @@ refuse_double_backward(neighbors_bwd, "dist2")
 def save_search(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
     """Keep what the gradient of a search needs; its first four inputs are points and offsets."""
     query, support, query_offsets, support_offsets, *rest = inputs
-    idx, _ = output
+    _, idx = output
     ctx.mark_non_differentiable(idx)
     ctx.save_for_backward(query, support, idx, query_offsets, support_offsets)
     ctx.num_rest = len(rest)
 
 
-def search_backward(ctx: Any, _: Tensor | None, grad: Tensor) -> tuple[Tensor | None, ...]:
+def search_backward(ctx: Any, grad: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
     """Return the gradients of a search's inputs: both point sets, then nothing."""
     dquery, dsupport = neighbors_bwd(grad, *ctx.saved_tensors)
     return (dquery, dsupport, None, None, *(None for _ in range(ctx.num_rest)))

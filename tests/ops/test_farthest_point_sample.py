@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -99,7 +100,7 @@ def test_each_sample_is_farthest_and_none_farther_than_the_one_before() -> None:
         to_chosen = distance[:, chosen[:m]].amin(1)
         gaps.append(float(to_chosen[chosen[m]]))
         assert gaps[-1] >= float(to_chosen.max()) - 1e-6
-    assert all(late <= early + 1e-6 for early, late in zip(gaps, gaps[1:], strict=False))
+    assert all(late <= early + 1e-6 for early, late in itertools.pairwise(gaps))
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -122,7 +123,8 @@ def test_fewer_samples_are_the_first_of_more(impl: str) -> None:
 
 @pytest.mark.parametrize("impl", IMPLS)
 def test_ragged_is_the_clouds_one_by_one(impl: str) -> None:
-    lengths, counts, starts = [12, 0, 30, 5], torch.tensor([4, 3, 9, 7]), torch.tensor([3, 0, 29, 1])
+    lengths, counts = [12, 0, 30, 5], torch.tensor([4, 3, 9, 7])
+    starts = torch.tensor([3, 0, 29, 1])
     xyz = cloud(sum(lengths))
     offsets = torch.tensor([0, 12, 12, 42, 47])
     looped = []
@@ -209,21 +211,25 @@ def test_compiles_whole_for_any_size(impl: str) -> None:
 
 
 ERRORS = [
-    (dict(xyz=torch.zeros(4, 3)), ValueError, r"xyz must be \(B, N, 3\), got \(4, 3\)"),
-    (dict(num_samples=6), ValueError, "num_samples must be from 0 to the 5 points.*got 6"),
-    (dict(num_samples=-1), ValueError, "num_samples must be from 0.*got -1"),
-    (dict(num_samples=torch.tensor([2])), TypeError, "must be an int without offsets"),
-    (dict(start=5), ValueError, "start must be from 0 to 4 in cloud 0, got 5"),
-    (dict(start=-1), ValueError, "start must be from 0 to 4 in cloud 0, got -1"),
-    (dict(start=torch.tensor([0, 0])), ValueError, r"start must be \(1\), got \(2,\)"),
-    (dict(start=torch.tensor([0.0])), TypeError, "start must be int64"),
-    (dict(xyz=torch.zeros(1, 5, 3).long()), TypeError, "xyz must be real floating point"),
-    (dict(xyz=torch.full((1, 5, 3), torch.nan)), ValueError, r"xyz must be finite, got nan at"),
-    (dict(xyz=torch.full((1, 5, 3), -torch.inf)), ValueError, r"xyz must be finite, got -inf at"),
-    (dict(xyz=torch.zeros(5, 3), offsets=torch.tensor([0, 4])), ValueError, "rise from 0 to 5"),
-    (dict(xyz=torch.zeros(5, 3), offsets=torch.tensor([0.0, 5.0])), TypeError, "offsets must be"),
+    ({"xyz": torch.zeros(4, 3)}, ValueError, r"xyz must be \(B, N, 3\), got \(4, 3\)"),
+    ({"num_samples": 6}, ValueError, "num_samples must be from 0 to the 5 points.*got 6"),
+    ({"num_samples": -1}, ValueError, "num_samples must be from 0.*got -1"),
+    ({"num_samples": torch.tensor([2])}, TypeError, "must be an int without offsets"),
+    ({"start": 5}, ValueError, "start must be from 0 to 4 in cloud 0, got 5"),
+    ({"start": -1}, ValueError, "start must be from 0 to 4 in cloud 0, got -1"),
+    ({"start": torch.tensor([0, 0])}, ValueError, r"start must be \(1\), got \(2,\)"),
+    ({"start": torch.tensor([0.0])}, TypeError, "start must be int64"),
+    ({"xyz": torch.zeros(1, 5, 3).long()}, TypeError, "xyz must be real floating point"),
+    ({"xyz": torch.full((1, 5, 3), torch.nan)}, ValueError, r"xyz must be finite, got nan at"),
+    ({"xyz": torch.full((1, 5, 3), -torch.inf)}, ValueError, r"xyz must be finite, got -inf at"),
+    ({"xyz": torch.zeros(5, 3), "offsets": torch.tensor([0, 4])}, ValueError, "rise from 0 to 5"),
+    ({"xyz": torch.zeros(5, 3), "offsets": torch.tensor([0.0, 5.0])}, TypeError, "offsets must be"),
     (
-        dict(xyz=torch.zeros(5, 3), offsets=torch.tensor([0, 5]), num_samples=torch.tensor([-2])),
+        {
+            "xyz": torch.zeros(5, 3),
+            "offsets": torch.tensor([0, 5]),
+            "num_samples": torch.tensor([-2]),
+        },
         ValueError,
         "num_samples must be at least 0, got -2",
     ),
