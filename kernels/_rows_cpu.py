@@ -34,14 +34,16 @@ def flat_rows(tensor: Tensor, padded: int | None = None) -> tuple[Array, int]:
 
 
 def state_major(tensor: Tensor, padded: int) -> Tensor:
-    """Turn (..., D, S) into contiguous float32 (..., S, padded D)."""
-    wide = tensor.detach().float().transpose(-1, -2)
-    return F.pad(wide, (0, padded - wide.shape[-1])).contiguous()
+    """Copy (..., D, S) to float32 (..., S, padded D), zeros in the padding."""
+    *lead, channels, states = tensor.shape
+    out = torch.zeros(*lead, states, padded)
+    out[..., :channels] = tensor.detach().transpose(-1, -2)
+    return out
 
 
 def channel_major(tensor: Tensor, channels: int) -> Tensor:
-    """Undo `state_major`."""
-    return tensor[..., :channels].transpose(-1, -2).contiguous()
+    """Undo `state_major`, as a copy."""
+    return tensor[..., :channels].transpose(-1, -2).clone(memory_format=torch.contiguous_format)
 
 
 def add_parts(parts: Tensor) -> Tensor:

@@ -65,8 +65,9 @@ def causal_conv1d_bwd(
     limit_threads()
     grad, stride = flat_rows(grad_y, conv.channels)
     _backward(conv, grad, stride, dx.view(-1).numpy(), shared.view(-1).numpy())
-    over, channels = channel_major(add_parts(shared), x.shape[1]), x.shape[1]
-    return dx[:, :channels].contiguous(), over[:, :-1].contiguous(), over[:, -1].contiguous()
+    over, channels = add_parts(shared), x.shape[1]
+    dweight, dbias = channel_major(over[:-1], channels), over[-1, :channels].clone()
+    return dx[:, :channels].contiguous(), dweight, dbias
 
 
 def _prepare(

@@ -342,6 +342,14 @@ def test_gradient_of_the_last_state_alone() -> None:
     torch.testing.assert_close(grads[1], grads[0])
 
 
+def test_gradient_of_the_last_state_is_left_alone() -> None:
+    inputs = make_inputs(2, 5, 16, 1)  # a layout in which the loops could work in place
+    u = inputs["u"].requires_grad_()
+    weight = torch.ones(2, 16, 1)
+    torch.autograd.grad(scan(inputs, impl="cpu")[1], u, weight)
+    assert torch.equal(weight, torch.ones(2, 16, 1))
+
+
 def test_only_y_without_last_state() -> None:
     inputs = make_inputs(1, 3, 2, 2)
     assert isinstance(selective_scan(**inputs), Tensor)
