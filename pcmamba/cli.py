@@ -10,7 +10,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +17,7 @@ import jsonargparse
 
 from pcmamba import __version__
 from pcmamba.registry import unknown_name
-from pcmamba.train.recipe import Recipe
+from pcmamba.train.recipe import EvaluationData, Recipe
 from pcmamba.train.recipe_file import (
     add_recipe_arguments,
     build_recipe,
@@ -34,21 +33,6 @@ if TYPE_CHECKING:
     from pcmamba.train.predictor import Predictor
 
 USER_ERRORS = (ValueError, OSError, ImportError, NotImplementedError, ArithmeticError)
-
-
-@dataclass(frozen=True)
-class EvaluationData:
-    """Which clouds to evaluate on; unset: those of the run.
-
-    Attributes:
-        name: One of `pcmamba data list`.
-        root: Folder with the data.
-        options: Further options of the data set.
-    """
-
-    name: str | None = None
-    root: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import zipfile
 from pathlib import Path
@@ -58,7 +59,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if damaged is not None:
             raise ValueError(f"{path} must be whole, got a damaged entry {damaged}")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, KeyError) as error:
+    except (zipfile.BadZipFile, pickle.UnpicklingError, OSError, RuntimeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path} must be a whole checkpoint, got {first}") from error
     if not isinstance(state, dict) or state.get("format_version", 0) > FORMAT_VERSION:

@@ -137,21 +137,18 @@ class Predictor:
 
     def prepare(self, points: Points, *, up_axis: str | None = None, seed: int = 0) -> Prepared:
         """Read, turn, sample and normalise a cloud as the model expects it; see `predict`."""
-        xyz, source, file_axis = _coordinates(points)
+        xyz, source, file_axis, notes = _coordinates(points)
         preprocessing, count = self.model.preprocessing, len(xyz)
         axis = up_axis or file_axis
         kept = preprocessing.sample(preprocessing.to_frame(xyz, axis), seed)
         frame = f"taken as {axis} up" if axis else "up axis not given, taken as z up"
-        return Prepared(
-            preprocessing.normalize(kept),
-            f"{_said(len(kept), count, preprocessing.num_points)}; {frame}",
-            source,
-        )
+        said = _said(len(kept), count, preprocessing.num_points)
+        return Prepared(preprocessing.normalize(kept), "; ".join([said, frame, *notes]), source)
 
     @torch.no_grad()
     def _probabilities(self, points: Tensor) -> Tensor:
         try:
-            logits = self.model(points.to(self.device))
+            logits: Tensor = self.model(points.to(self.device))
         except ValueError as error:
             raise ValueError(
                 f"points must be enough for the model's local groups, got {points.shape[1]}: "
@@ -228,18 +225,19 @@ def find_run(path: str | os.PathLike[str]) -> Path | None:
     return next((place for place in (folder, *folder.parents[:2]) if is_run(place)), None)
 
 
-def _coordinates(points: Points) -> tuple[Tensor, str, str | None]:
-    """Return (N, 3) float32, the source, and the up axis that the file states."""
+def _coordinates(points: Points) -> tuple[Tensor, str, str | None, tuple[str, ...]]:
+    """Return (N, 3) float32, the source, the up axis that the file states, the reader's notes."""
     if isinstance(points, str | os.PathLike):
         cloud = read_points(points)
-        return torch.from_numpy(np.ascontiguousarray(cloud.xyz)), str(points), cloud.up_axis
+        xyz = torch.from_numpy(np.ascontiguousarray(cloud.xyz))
+        return xyz, str(points), cloud.up_axis, cloud.notes
     array = torch.as_tensor(points).detach().cpu()
     if array.ndim != 2 or array.shape[1] < 3 or len(array) == 0:
         raise ValueError(f"points must be (N, 3) with N >= 1, got {tuple(array.shape)}")
     xyz = array[:, :3].to(torch.float32)
     if not torch.isfinite(xyz).all():
         raise ValueError("points must be finite, got NaN or infinity")
-    return xyz, "", None
+    return xyz, "", None, ()
 
 
 def _said(kept: int, count: int, wanted: int) -> str:

@@ -53,6 +53,21 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class EvaluationData:
+    """Which clouds to evaluate on; unset: those of the run.
+
+    Attributes:
+        name: One of `pcmamba data list`.
+        root: Folder with the data.
+        options: Further options of the data set.
+    """
+
+    name: str | None = None
+    root: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class OptimConfig:
     """Loss, AdamW and its learning rate.
 
