@@ -164,7 +164,10 @@ def _evaluate(args: dict[str, Any], argv: list[str]) -> int:
     if run is not None:
         data = read_recipe_of(run).data
         given = {"name": data.name, "root": data.root, "options": data.options}
-    given |= {key: value for key, value in args["data"].items() if value}
+    if args["data"]["name"] not in (None, given.get("name")):
+        given = {}
+    options = {**given.get("options", {}), **args["data"]["options"]}
+    given |= {key: value for key, value in args["data"].items() if value} | {"options": options}
     if not given.get("name"):
         raise ValueError("data.name must be given for a model outside its run: --data.name NAME")
     cloud_set = make_dataset(DataConfig(**given)).load(args["split"])
@@ -286,10 +289,12 @@ def _data_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument("action", type=Literal["list", "check"])
     parser.add_argument("name", nargs="?", help="which data set to check")
     parser.add_argument("root", nargs="?", help="its folder")
+    parser.add_argument("--options", type=dict, default={}, help="further options of the set")
     return parser
 
 
 def _data(args: dict[str, Any], argv: list[str]) -> int:
+    from pcmamba.data.check import check_dataset
     from pcmamba.data.datasets import DATASETS
 
     if args["action"] == "list":
@@ -298,7 +303,7 @@ def _data(args: dict[str, Any], argv: list[str]) -> int:
         return 0
     if args["name"] is None:
         raise ValueError("name must be given: pcmamba data check NAME [ROOT]")
-    for line in DATASETS[args["name"]](root=args["root"]).check():
+    for line in check_dataset(args["name"], args["root"], **args["options"]):
         print(line)
     return 0
 

@@ -51,15 +51,20 @@ class EpochRest:
 def make_dataset(data: DataConfig) -> Any:
     """Build the data set of a recipe.
 
+    A set that is made or read at a chosen number of points has at least `data.num_points`.
+
     Raises:
         ValueError: Unknown data set, or an option it does not have.
     """
     kind = DATASETS[data.name]
-    known = {entry.name for entry in dataclasses.fields(kind)} - {"root"}
+    known: dict[str, Any] = {entry.name: entry.default for entry in dataclasses.fields(kind)}
     for option in data.options:
-        if option not in known:
+        if option not in known.keys() - {"root"}:
             raise ValueError(unknown_name(f"option of data set {data.name}", option, known))
-    return kind(root=data.root, **data.options)
+    options = dict(data.options)
+    if "num_points" in known:
+        options.setdefault("num_points", max(known["num_points"], data.num_points))
+    return kind(root=data.root, **options)
 
 
 def make_transforms(augment: list[dict[str, dict[str, Any]]]) -> list[Transform]:

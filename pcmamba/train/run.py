@@ -18,7 +18,7 @@ from pcmamba.data.structures import CloudSet
 from pcmamba.models import PointClassifier, Preprocessing, create_model
 from pcmamba.train.callbacks import RunKeeper
 from pcmamba.train.checkpoint import newest_checkpoint
-from pcmamba.train.datamodule import CloudData, make_dataset
+from pcmamba.train.datamodule import CloudData, make_dataset, make_transforms
 from pcmamba.train.evaluate import Report, evaluate
 from pcmamba.train.metrics import read_metrics
 from pcmamba.train.module import ClassificationModule
@@ -59,6 +59,7 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
         ValueError: Something in the recipe does not fit.
         NonFiniteError: Loss or gradients became NaN or infinite; names step and place.
     """
+    _check_names(recipe)
     folder, devices = _prepare_folder(recipe, resume), _devices(recipe.trainer)
     recipe = replace(recipe, out=str(folder))
     dataset = make_dataset(recipe.data)
@@ -76,6 +77,13 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
         print(_opening(recipe, folder, data, model, devices, module), flush=True)
     keeper = _fit(recipe, folder, module, data, devices, state)
     return _finish(recipe, folder, module, keeper, dataset.load("test"))
+
+
+def _check_names(recipe: Recipe) -> None:
+    """Find unknown models, options and transforms before the data are read."""
+    make_transforms(recipe.data.augment)
+    with torch.device("meta"):
+        create_model(recipe.model.name, num_classes=2, **recipe.model.overrides)
 
 
 def _prepare_folder(recipe: Recipe, resume: Path | None) -> Path:
@@ -153,6 +161,7 @@ def _opening(
         dump_recipe(recipe).rstrip(),
         f"data: {len(data.train_set.labels)} clouds to train on, {kept} for validation, "
         f"{len(model.class_names)} classes: {', '.join(model.class_names)}",
+        *(f"data: {note}" for note in data.train_set.notes),
         f"model: {recipe.model.name}, {parameters:,} parameters",
         f"device: {_device_name(devices)}, precision {devices['precision']}, "
         f"{_world_size()} process{'es' if _world_size() > 1 else ''}",

@@ -84,11 +84,11 @@ def test_too_large_a_batch_is_named(cloud_set):
 def test_unknown_names_in_the_data_section_are_refused():
     with pytest.raises(ValueError, match="data set must be one of"):
         make_dataset(DataConfig(name="shaps"))
-    with pytest.raises(ValueError, match="option of data set shapes.*Did you mean 'train_size'"):
+    with pytest.raises(ValueError, match=r"option of data set shapes.*Did you mean 'train_size'"):
         make_dataset(DataConfig(options={"train_sise": 3}))
     with pytest.raises(ValueError, match="Did you mean 'scale'"):
         make_transforms([{"scal": {}}])
-    with pytest.raises(ValueError, match="option of transform scale.*Did you mean 'low'"):
+    with pytest.raises(ValueError, match=r"option of transform scale.*Did you mean 'low'"):
         make_transforms([{"scale": {"lo": 1}}])
     with pytest.raises(ValueError, match=r"must be \{name: \{options\}\}"):
         make_transforms([{"scale": {}, "shift": {}}])

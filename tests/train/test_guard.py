@@ -49,7 +49,9 @@ def test_a_bad_parameter_is_named():
     net = Net()
     with torch.no_grad():
         net.second[0].bias[1] = NAN
-    with pytest.raises(NonFiniteError, match="at step 3: first non-finite parameter second.0.bias"):
+    with pytest.raises(
+        NonFiniteError, match=r"at step 3: first non-finite parameter second.0.bias"
+    ):
         guard_after(3, NAN).check(net, batch(), 3)
 
 
@@ -57,14 +59,14 @@ def test_the_first_bad_module_is_named():
     net = Net()
     with torch.no_grad():
         net.second[0].weight.fill_(3e38)
-    with pytest.raises(NonFiniteError, match="output from module second.0; lower --optim.lr"):
+    with pytest.raises(NonFiniteError, match=r"output from module second.0; lower --optim.lr"):
         guard_after(3, NAN).check(net, batch(100.0), 3)
 
 
 def test_a_bad_gradient_is_named():
     net = Net()
     net.first.weight.grad = torch.full((4, 3), NAN)
-    with pytest.raises(NonFiniteError, match="non-finite gradient at parameter first.weight"):
+    with pytest.raises(NonFiniteError, match=r"non-finite gradient at parameter first.weight"):
         guard_after(3, NAN).check(net, batch(), 3)
 
 

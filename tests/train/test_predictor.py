@@ -56,7 +56,7 @@ def test_any_number_of_points_is_told(predictor, cloud, count, used, said):
 
 
 def test_too_few_points_are_an_error(predictor, cloud):
-    with pytest.raises(ValueError, match="points must be enough for .* local groups, got 3"):
+    with pytest.raises(ValueError, match=r"points must be enough for .* local groups, got 3"):
         predictor.predict(cloud[:3])
 
 
@@ -134,7 +134,7 @@ def test_run_is_found_from_its_parts(tiny_run, tmp_path):
 
 def test_unfinished_run_says_how_to_finish(tiny_run, tmp_path):
     shutil.copy(tiny_run / "config.yaml", tmp_path)
-    with pytest.raises(FileNotFoundError, match="must be a finished run.*--resume"):
+    with pytest.raises(FileNotFoundError, match=r"must be a finished run.*--resume"):
         load(tmp_path)
 
 

@@ -162,9 +162,7 @@ def test_a_learning_rate_that_explodes_is_named_and_not_saved(tiny_recipe, tmp_p
 
 def test_init_from_starts_with_the_saved_weights(tiny_run, tiny_recipe, tmp_path):
     still = ["--optim.lr=1e-12", "--optim.min_lr=0", "--optim.warmup_epochs=0"]
-    out = train(
-        tiny_recipe(tmp_path / "run", f"--model.init_from={tiny_run}", *still)
-    ).model
+    out = train(tiny_recipe(tmp_path / "run", f"--model.init_from={tiny_run}", *still)).model
     wanted = PointClassifier.from_pretrained(str(tiny_run / "model"))
     for (name, a), b in zip(out.named_parameters(), wanted.parameters(), strict=True):
         torch.testing.assert_close(a, b, msg=name)

@@ -1,0 +1,47 @@
+"""Every shipped recipe, made small, takes a step on the CPU and is evaluated."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pcmamba.data.datasets import DATASETS
+from pcmamba.models import MODELS
+from pcmamba.train.checkpoint import newest_checkpoint
+from pcmamba.train.recipe import TrainerConfig
+from pcmamba.train.recipe_file import list_recipes, load_recipe
+from pcmamba.train.run import train
+
+
+def small(name, tmp_path):
+    """Keep what the recipe says but for sizes, and read its data set's made-up files."""
+    recipe = load_recipe(name, [f"--out={tmp_path / 'run'}"])
+    fake = DATASETS[recipe.data.name].make_fake(str(tmp_path / "data"))
+    options = {f.name: getattr(fake, f.name) for f in dataclasses.fields(fake)}
+    stages = len(MODELS[recipe.model.name]().widths)
+    model = {"embed_dim": 8, "widths": [8] * stages, "reducers": [1] * stages, "neighbours": 4}
+    return dataclasses.replace(
+        recipe,
+        model=dataclasses.replace(recipe.model, overrides=recipe.model.overrides | model),
+        data=dataclasses.replace(
+            recipe.data,
+            root=options.pop("root"),
+            options=options,
+            num_points=20,
+            batch_size=4,
+            val_fraction=0.1,
+        ),
+        trainer=TrainerConfig(max_epochs=1, accelerator="cpu"),
+    )
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_small_form_of_the_recipe_trains(name, tmp_path):
+    recipe = small(name, tmp_path)
+    result = train(recipe)
+    state = newest_checkpoint(result.folder / "checkpoints")
+    assert state["step"] >= 1
+    assert (state["average"] is not None) == (recipe.optim.ema_decay is not None)
+    assert 0 <= result.report.overall_accuracy <= 1
+    assert result.model.preprocessing.num_points == 20
