@@ -3,11 +3,11 @@
 numba's OpenMP layer binds to the OpenMP library that torch has loaded before, so that compiled
 loops and torch's own run on one pool and take turns: a loop alternating 512 x 512 products with
 scans took as long as both alone (1.78 ms and 1.84 ms), two pools 1.2 times as long (two cores).
-Hence "omp" comes first. Like torch's, this pool does not survive a fork: data workers
-must be spawned, or leave these loops alone.
+Hence "omp" comes first. Like torch's, this pool does not survive a fork: data workers must be
+spawned, or leave these loops alone.
 
-Idle threads of the pool spin for a while; where other programs want the cores as well, start
-Python with OMP_WAIT_POLICY=passive. Setting it later is too late, since torch reads it on import.
+Idle threads of the pool spin for a while, in the way of other programs that want the cores, unless
+OMP_WAIT_POLICY is passive when torch is imported: `import pcmamba` before torch sees to that.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
 from torch.nn import functional as F
 
-from pcmamba.kernels._common import Array, limit_threads
+from pcmamba.kernels._common import Array
 from pcmamba.kernels._lanes import LANES, load, splat, store
 
 
@@ -36,7 +36,7 @@ def flat_rows(tensor: Tensor, padded: int | None = None) -> tuple[Array, int]:
 def state_major(tensor: Tensor, padded: int) -> Tensor:
     """Copy (..., D, S) to float32 (..., S, padded D), zeros in the padding."""
     *lead, channels, states = tensor.shape
-    out = torch.zeros(*lead, states, padded)
+    out = tensor.new_zeros(*lead, states, padded, dtype=torch.float32)
     out[..., :channels] = tensor.detach().transpose(-1, -2)
     return out
 
@@ -47,21 +47,14 @@ def channel_major(tensor: Tensor, channels: int) -> Tensor:
 
 
 def add_parts(parts: Tensor) -> Tensor:
-    """Sum over the first axis in rising order, whatever the number of threads."""
-    out = torch.zeros(parts.shape[1:])
-    limit_threads()
-    _add_parts(parts.flatten(1).numpy(), out.view(-1).numpy())
-    return out
-
-
-@njit(parallel=True, cache=True, error_model="numpy")
-def _add_parts(parts: Array, out: Array) -> None:
-    width = 1024
-    for block in prange((len(out) + width - 1) // width):
-        end = min(len(out), (block + 1) * width)
-        for part in range(len(parts)):
-            for i in range(block * width, end):
-                out[i] += parts[part, i]
+    """Sum over the first axis, folding halves in place: the same for any number of threads."""
+    if len(parts) == 0:
+        return parts.new_zeros(parts.shape[1:])
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts[:half] += parts[-half:]
+        parts = parts[: len(parts) - half]
+    return parts[0]
 
 
 @njit(error_model="numpy")

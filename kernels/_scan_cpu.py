@@ -69,10 +69,11 @@ def prepare(
     """Collect the arguments of a launcher for the loops."""
     channels, states = A.shape
     padded = pad_channels(channels)
-    nothing = torch.zeros(padded).numpy()
+    nothing = u.new_zeros(padded, dtype=torch.float32).numpy()
     rates = state_major(A, padded).flatten()
     if initial_state is None:
-        start = torch.zeros((len(offsets) - 1) * states * padded)
+        count = (len(offsets) - 1) * states * padded
+        start = u.new_zeros(count, dtype=torch.float32)
     else:
         start = state_major(initial_state, padded).flatten()
     skip, bias = (nothing if v is None else flat_rows(v[None], padded)[0] for v in (D, delta_bias))

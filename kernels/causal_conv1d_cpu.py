@@ -43,7 +43,7 @@ def causal_conv1d_fwd(
 ) -> Tensor:
     """Return (T, D) in the dtype of `x`."""
     conv = _prepare(x, weight, bias, offsets, silu, reverse)
-    y = torch.empty(len(x), conv.channels)
+    y = x.new_empty(len(x), conv.channels, dtype=torch.float32)
     limit_threads()
     _forward(conv, y.view(-1).numpy())
     return y[:, : x.shape[1]].contiguous().to(x.dtype)
@@ -60,8 +60,8 @@ def causal_conv1d_bwd(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return float32 gradients of x, weight and bias."""
     conv = _prepare(x, weight, bias, offsets, silu, reverse)
-    dx = torch.zeros(len(x), conv.channels)
-    shared = torch.zeros(len(offsets) - 1, conv.taps + 1, conv.channels)
+    dx = x.new_zeros(len(x), conv.channels, dtype=torch.float32)
+    shared = dx.new_zeros(len(offsets) - 1, conv.taps + 1, conv.channels)
     limit_threads()
     grad, stride = flat_rows(grad_y, conv.channels)
     _backward(conv, grad, stride, dx.view(-1).numpy(), shared.view(-1).numpy())
@@ -74,7 +74,7 @@ def _prepare(
     x: Tensor, weight: Tensor, bias: Tensor | None, offsets: Tensor, silu: bool, reverse: bool
 ) -> Conv:
     channels = pad_channels(x.shape[1])
-    constant = torch.zeros(x.shape[1]) if bias is None else bias
+    constant = x.new_zeros(x.shape[1]) if bias is None else bias
     return Conv(
         *flat_rows(x, channels),
         state_major(weight, channels).flatten().numpy(),

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numba import njit, prange
 from torch import Tensor
 
@@ -91,11 +90,11 @@ def selective_scan_bwd(
     scan = prepare(*arguments, delta_softplus, reverse)
     tokens, sequences, groups = len(u), len(offsets) - 1, scan.channels // LANES
     tasks = (groups + MAX_GROUPS - 1) // MAX_GROUPS
-    wide = [torch.empty(tokens, scan.channels) for _ in range(3 if scan.gated else 2)]
-    sums = [torch.zeros(tasks, tokens, scan.states) for _ in range(2)]
-    shared = torch.zeros(sequences, scan.states + 2, scan.channels)
+    wide = [checkpoints.new_empty(tokens, scan.channels) for _ in range(3 if scan.gated else 2)]
+    sums = [checkpoints.new_zeros(tasks, tokens, scan.states) for _ in range(2)]
+    shared = checkpoints.new_zeros(sequences, scan.states + 2, scan.channels)
     if grad_last_state is None:
-        state = torch.zeros(sequences, scan.states, scan.channels)
+        state = checkpoints.new_zeros(sequences, scan.states, scan.channels)
     else:
         state = state_major(grad_last_state, scan.channels)
     grads = Grads(*(t.view(-1).numpy() for t in (wide[0], wide[1], wide[-1], state, *sums, shared)))
@@ -120,7 +119,7 @@ def _collect(
     dD, dbias = dD[:channels].clone(), dbias[:channels].clone()
     grads = (*rows[:2], dA, dB, dC, dD, rows[-1], dbias, channel_major(state, channels))
     given = zip(arguments[:9], grads, strict=True)
-    return tuple(torch.empty(0) if argument is None else grad for argument, grad in given)
+    return tuple(state.new_empty(0) if argument is None else grad for argument, grad in given)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

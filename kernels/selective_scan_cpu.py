@@ -49,9 +49,9 @@ def selective_scan_fwd(
     arguments = (u, delta, A, B, C, D, z, delta_bias, initial_state, perm, offsets)
     scan = prepare(*arguments, delta_softplus, reverse)
     sequences = len(offsets) - 1
-    y = torch.empty(len(u), scan.channels)
-    last = torch.empty(sequences, scan.states, scan.channels)
-    kept = torch.zeros(checkpoint_shape(len(u), sequences, *A.shape))
+    y = u.new_empty(len(u), scan.channels, dtype=torch.float32)
+    last = y.new_empty(sequences, scan.states, scan.channels)
+    kept = y.new_zeros(checkpoint_shape(len(u), sequences, *A.shape))
     limit_threads()
     _forward(scan, y.view(-1).numpy(), last.view(-1).numpy(), kept.view(-1).numpy())
     y = y[:, : u.shape[1]].contiguous().to(u.dtype)
