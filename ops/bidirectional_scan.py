@@ -82,7 +82,7 @@ def bidirectional_scan(
         ValueError: Shapes disagree, or (CPU) `offsets` or `perm` hold values out of range.
         TypeError: A dtype is wrong, or float64 meets an `impl` that is not "reference".
 
-    Source: Zhu et al., Vision Mamba (2024), section 3.3; Han et al., Mamba3D (2024), section 3.3.
+    Source: Zhu et al., Vision Mamba (2024), section 3.3; Han et al., Mamba3D (2024).
     """
     _check(x, z, branches, perm, offsets)
     order = None if perm is None else _row_order(x, perm, offsets)
@@ -90,10 +90,10 @@ def bidirectional_scan(
     gate = None if z is None else _take_rows(z, order)
     straight = [branch for branch in branches if not branch.channel_reverse]
     crossed = [_turn_channels(branch) for branch in branches if branch.channel_reverse]
-    source, other = (rows, None) if gate is None else (gate, rows)
+    swapped = (rows, None) if gate is None else (gate, rows)
     parts = [
         _gated_sum(*pair, group, offsets, impl)
-        for group, pair in ((straight, (rows, gate)), (crossed, (source, other)))
+        for pair, group in (((rows, gate), straight), (swapped, crossed))
         if group
     ]
     return _put_rows(functools.reduce(torch.add, parts).to(x.dtype), order)
@@ -174,7 +174,7 @@ def _row_order(x: Tensor, perm: Tensor, offsets: Tensor | None) -> Tensor:
 def _take_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
     if order is None:
         return tensor
-    return tensor.reshape(-1, tensor.shape[-1])[order].view(tensor.shape)
+    return tensor.reshape(-1, tensor.shape[-1]).index_select(0, order).view(tensor.shape)
 
 
 def _put_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
