@@ -7,7 +7,7 @@ h_t - b_t would cancel, h_t = p_t + b_t, and g_t = e_t + a_{t+1} g_{t+1}. Sums o
 sequences go through partials that are added in a fixed order.
 """
 
-# mypy: disable-error-code="no-untyped-def"  # Triton kernels have no types
+# mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
