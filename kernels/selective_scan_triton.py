@@ -1,8 +1,331 @@
-"""Launchers of the selective scan in Triton."""
+"""Triton kernels of the selective scan: a program owns a sequence and a block of channels.
+
+It walks tiles of steps. A tile is (steps, channels, states) in registers with all its steps in one
+thread, so the scan over steps needs no exchange. The forward pass keeps the state before every
+tile; the backward pass starts each tile from there. With p_t = a_t h_{t-1}, scanned as such because
+h_t - b_t would cancel, h_t = p_t + b_t, and g_t = e_t + a_{t+1} g_{t+1}. Sums over channels and
+sequences go through partials that are added in a fixed order.
+"""
+
+# mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
-from pcmamba.kernels.selective_scan_bwd_triton import selective_scan_bwd
-from pcmamba.kernels.selective_scan_fwd_triton import selective_scan_fwd
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
 
-__all__ = ["selective_scan_bwd", "selective_scan_fwd"]
+from pcmamba.kernels._triton import sigmoid, softplus
+
+STEPS, LANES, WARPS = 8, 32, 4
+LOG2E = 1.4426950408889634
+
+
+@triton.jit
+def _then(a_left, b_left, a_right, b_right):
+    return a_left * a_right, a_right * b_left + b_right
+
+
+@triton.jit
+def _rows_of(steps, start, length, perm_ptr, REVERSE: tl.constexpr):
+    """Rows that the steps read, clipped into the sequence."""
+    rows = tl.minimum(tl.maximum(steps, 0), length - 1)
+    if REVERSE:
+        rows = length - 1 - rows
+    if perm_ptr is not None:
+        rows = tl.load(perm_ptr + start + rows)
+    return start + rows
+
+
+@triton.jit
+def _load(ptr, rows, stride, cols, mask):
+    value = tl.load(ptr + rows[:, None] * stride + cols[None, :], mask=mask, other=0.0)
+    return value.to(tl.float32)
+
+
+@triton.jit
+def _steps_of(delta_ptr, rows, stride, offs_d, mask, bias, SOFTPLUS: tl.constexpr):
+    """Step sizes, 0 outside the sequence, and their slope in delta."""
+    v = _load(delta_ptr, rows, stride, offs_d, mask) + bias[None, :]
+    slope = tl.full(v.shape, 1.0, tl.float32)
+    if SOFTPLUS:
+        slope = tl.where(v > 20.0, 1.0, sigmoid(v))
+        v = softplus(v)
+    return tl.where(mask, v, 0.0), tl.where(mask, slope, 0.0)
+
+
+@triton.jit
+def _vector(ptr, offs, mask):
+    if ptr is None:
+        return tl.zeros(offs.shape, tl.float32)
+    return tl.load(ptr + offs, mask=mask, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _scan_fwd_kernel(
+    u_ptr, delta_ptr, A2_ptr, B_ptr, C_ptr, D_ptr, z_ptr, bias_ptr, initial_ptr, perm_ptr,
+    offsets_ptr, y_ptr, last_ptr, states_ptr, D, S,
+    stride_u, stride_delta, stride_B, stride_C, stride_z,
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
+    T: tl.constexpr, BD: tl.constexpr, BS: tl.constexpr,
+):  # fmt: skip
+    seq = tl.program_id(1).to(tl.int64)
+    start = tl.load(offsets_ptr + seq)
+    length = tl.load(offsets_ptr + seq + 1) - start
+    offs_t, offs_n = tl.arange(0, T), tl.arange(0, BS)
+    offs_d = tl.program_id(0) * BD + tl.arange(0, BD)
+    mask_d, mask_n = offs_d < D, offs_n < S
+    mask_dn = mask_d[:, None] & mask_n[None, :]
+    place_dn = offs_d[:, None] * S + offs_n[None, :]
+    A2 = tl.load(A2_ptr + place_dn, mask=mask_dn, other=0.0)
+    bias, skip = _vector(bias_ptr, offs_d, mask_d), _vector(D_ptr, offs_d, mask_d)
+    state = tl.zeros((BD, BS), tl.float32)
+    if initial_ptr is not None:
+        state = tl.load(initial_ptr + seq * D * S + place_dn, mask=mask_dn, other=0.0)
+        state = state.to(tl.float32)
+    slot = start // T + seq
+    for first in range(0, length, T):
+        tl.store(states_ptr + slot * D * S + place_dn, state, mask=mask_dn)
+        slot += 1
+        steps = first + offs_t
+        valid = steps < length
+        mask, mask_tn = valid[:, None] & mask_d[None, :], valid[:, None] & mask_n[None, :]
+        rows = _rows_of(steps, start, length, perm_ptr, REVERSE)
+        u = _load(u_ptr, rows, stride_u, offs_d, mask)
+        dt, _ = _steps_of(delta_ptr, rows, stride_delta, offs_d, mask, bias, SOFTPLUS)
+        B = _load(B_ptr, rows, stride_B, offs_n, mask_tn)
+        C = _load(C_ptr, rows, stride_C, offs_n, mask_tn)
+        a = tl.exp2(dt[:, :, None] * A2[None, :, :])
+        b = (dt * u)[:, :, None] * B[:, None, :]
+        b += tl.where((offs_t == 0)[:, None, None], a * state[None, :, :], 0.0)
+        _, h = tl.associative_scan((a, b), 0, _then)
+        state = tl.sum(tl.where((offs_t == T - 1)[:, None, None], h, 0.0), axis=0)
+        y = tl.sum(h * C[:, None, :], axis=2) + skip[None, :] * u
+        if z_ptr is not None:
+            z = _load(z_ptr, rows, stride_z, offs_d, mask)
+            y *= z * sigmoid(z)
+        out = y_ptr + rows[:, None] * D + offs_d[None, :]
+        tl.store(out, y.to(y_ptr.dtype.element_ty), mask=mask)
+    tl.store(last_ptr + seq * D * S + place_dn, state, mask=mask_dn)
+
+
+@triton.jit
+def _scan_bwd_kernel(
+    grad_ptr, grad_last_ptr, u_ptr, delta_ptr, A_ptr, A2_ptr, B_ptr, C_ptr, D_ptr, z_ptr, bias_ptr,
+    perm_ptr, offsets_ptr, states_ptr,
+    du_ptr, ddelta_ptr, dA_ptr, dB_ptr, dC_ptr, dD_ptr, dz_ptr, dbias_ptr, dinitial_ptr,
+    total, D, S, stride_grad, stride_u, stride_delta, stride_B, stride_C, stride_z,
+    SOFTPLUS: tl.constexpr, REVERSE: tl.constexpr,
+    T: tl.constexpr, BD: tl.constexpr, BS: tl.constexpr,
+):  # fmt: skip
+    seq = tl.program_id(1).to(tl.int64)
+    block = tl.program_id(0).to(tl.int64)
+    start = tl.load(offsets_ptr + seq)
+    length = tl.load(offsets_ptr + seq + 1) - start
+    offs_t, offs_n = tl.arange(0, T), tl.arange(0, BS)
+    offs_d = block * BD + tl.arange(0, BD)
+    mask_d, mask_n = offs_d < D, offs_n < S
+    mask_dn = mask_d[:, None] & mask_n[None, :]
+    place_dn = offs_d[:, None] * S + offs_n[None, :]
+    A2 = tl.load(A2_ptr + place_dn, mask=mask_dn, other=0.0)
+    A = tl.load(A_ptr + place_dn, mask=mask_dn, other=0.0)
+    bias, skip = _vector(bias_ptr, offs_d, mask_d), _vector(D_ptr, offs_d, mask_d)
+    carry = tl.zeros((BD, BS), tl.float32)
+    if grad_last_ptr is not None:
+        carry = tl.load(grad_last_ptr + seq * D * S + place_dn, mask=mask_dn, other=0.0)
+        carry = carry.to(tl.float32)
+    dA, dinitial = tl.zeros((BD, BS), tl.float32), carry
+    dD, dbias = tl.zeros((BD,), tl.float32), tl.zeros((BD,), tl.float32)
+    tiles = tl.cdiv(length, T)
+    for back in range(0, tiles):
+        tile = tiles - 1 - back
+        steps = tile * T + offs_t
+        valid = steps < length
+        mask, mask_tn = valid[:, None] & mask_d[None, :], valid[:, None] & mask_n[None, :]
+        rows = _rows_of(steps, start, length, perm_ptr, REVERSE)
+        before = _rows_of(steps - 1, start, length, perm_ptr, REVERSE)
+        after = _rows_of(steps + 1, start, length, perm_ptr, REVERSE)
+        inner, inner_n = mask & (offs_t > 0)[:, None], mask_tn & (offs_t > 0)[:, None]
+        u = _load(u_ptr, rows, stride_u, offs_d, mask)
+        dt, slope = _steps_of(delta_ptr, rows, stride_delta, offs_d, mask, bias, SOFTPLUS)
+        u_before = _load(u_ptr, before, stride_u, offs_d, inner)
+        dt_before, _ = _steps_of(delta_ptr, before, stride_delta, offs_d, inner, bias, SOFTPLUS)
+        follows = ((steps + 1) < length)[:, None] & mask_d[None, :]
+        dt_after, _ = _steps_of(delta_ptr, after, stride_delta, offs_d, follows, bias, SOFTPLUS)
+        B = _load(B_ptr, rows, stride_B, offs_n, mask_tn)
+        B_before = _load(B_ptr, before, stride_B, offs_n, inner_n)
+        C = _load(C_ptr, rows, stride_C, offs_n, mask_tn)
+        grad = _load(grad_ptr, rows, stride_grad, offs_d, mask)
+
+        slot = start // T + seq + tile
+        state = tl.load(states_ptr + slot * D * S + place_dn, mask=mask_dn, other=0.0)
+        a = tl.exp2(dt[:, :, None] * A2[None, :, :])
+        p = (dt_before * u_before)[:, :, None] * B_before[:, None, :]
+        p = a * (p + tl.where((offs_t == 0)[:, None, None], state[None, :, :], 0.0))
+        _, p = tl.associative_scan((a, p), 0, _then)
+        h = p + (dt * u)[:, :, None] * B[:, None, :]
+        if z_ptr is not None:
+            z = _load(z_ptr, rows, stride_z, offs_d, mask)
+            s = sigmoid(z)
+            y = tl.sum(h * C[:, None, :], axis=2) + skip[None, :] * u
+            dz = grad * y * s * (1.0 + z * (1.0 - s))
+            tl.store(
+                dz_ptr + rows[:, None] * D + offs_d[None, :],
+                dz.to(dz_ptr.dtype.element_ty), mask=mask,
+            )  # fmt: skip
+            grad *= z * s
+        dC = tl.sum(grad[:, :, None] * h, axis=1)
+
+        # A padded step passes the carry through: its own decay is 1 and nothing is added.
+        a_after = tl.exp2(dt_after[:, :, None] * A2[None, :, :])
+        e = grad[:, :, None] * C[:, None, :]
+        e += tl.where((offs_t == T - 1)[:, None, None], a_after * carry[None, :, :], 0.0)
+        _, g = tl.associative_scan((a_after, e), 0, _then, reverse=True)
+        carry = tl.sum(tl.where((offs_t == 0)[:, None, None], g, 0.0), axis=0)
+        dinitial = tl.sum(tl.where((offs_t == 0)[:, None, None], a * g, 0.0), axis=0)
+
+        gB = tl.sum(g * B[:, None, :], axis=2)
+        gp = g * p
+        ddt = tl.sum(gp * A[None, :, :], axis=2) + gB * u
+        ddelta = ddt * slope
+        du = dt * gB + skip[None, :] * grad
+        dB = tl.sum(g * (dt * u)[:, :, None], axis=1)
+        dA += tl.sum(gp * dt[:, :, None], axis=0)
+        dD += tl.sum(grad * u, axis=0)
+        dbias += tl.sum(ddelta, axis=0)
+        out = rows[:, None] * D + offs_d[None, :]
+        tl.store(du_ptr + out, du.to(du_ptr.dtype.element_ty), mask=mask)
+        tl.store(ddelta_ptr + out, ddelta.to(ddelta_ptr.dtype.element_ty), mask=mask)
+        out_n = (block * total + rows)[:, None] * S + offs_n[None, :]
+        tl.store(dB_ptr + out_n, dB, mask=mask_tn)
+        tl.store(dC_ptr + out_n, dC, mask=mask_tn)
+    tl.store(dA_ptr + seq * D * S + place_dn, dA, mask=mask_dn)
+    tl.store(dinitial_ptr + seq * D * S + place_dn, dinitial, mask=mask_dn)
+    tl.store(dD_ptr + seq * D + offs_d, dD, mask=mask_d)
+    tl.store(dbias_ptr + seq * D + offs_d, dbias, mask=mask_d)
+
+
+def selective_scan_fwd(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    perm: Tensor | None,
+    offsets: Tensor,
+    delta_softplus: bool,
+    reverse: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scan every sequence of a ragged batch.
+
+    Args:
+        u: (T, D), rows of any stride, like delta and z.
+        delta: (T, D).
+        A: (D, S) float32.
+        B: (T, S), rows of any stride, like C.
+        C: (T, S).
+        D: (D,) or None.
+        z: (T, D) or None.
+        delta_bias: (D,) or None.
+        initial_state: (sequences, D, S) or None for 0.
+        perm: (T,) int64, row inside its sequence of every step, or None.
+        offsets: (sequences + 1,) int64.
+        delta_softplus: Map the steps through softplus.
+        reverse: Step from the last row to the first.
+
+    Returns:
+        y: (T, D) in the dtype of `u`.
+        last_state: (sequences, D, S) float32.
+        states: float32 state before every tile, for the backward pass.
+    """
+    rows, width = u.shape
+    sequences, size = len(offsets) - 1, A.shape[1]
+    A = A.float().contiguous()
+    y = torch.empty(rows, width, dtype=u.dtype, device=u.device)
+    last_state = A.new_empty(sequences, width, size)
+    states = A.new_empty(rows // STEPS + sequences, width, size)
+    if last_state.numel():
+        _scan_fwd_kernel[(triton.cdiv(width, LANES), sequences)](
+            u, delta, A * LOG2E, B, C, D, z, delta_bias, _contiguous(initial_state), perm,
+            offsets, y, last_state, states, width, size,
+            u.stride(0), delta.stride(0), B.stride(0), C.stride(0), _stride(z),
+            **_options(delta_softplus, reverse, size),
+        )  # fmt: skip
+    return y, last_state, states
+
+
+def selective_scan_bwd(
+    grad_y: Tensor,
+    grad_last_state: Tensor | None,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    perm: Tensor | None,
+    offsets: Tensor,
+    states: Tensor,
+    delta_softplus: bool,
+    reverse: bool,
+) -> tuple[Tensor, ...]:
+    """Return the gradients of u, delta, A, B, C, D, z, delta_bias and initial_state.
+
+    An input that was None has an empty gradient. The other arguments are those of the forward pass.
+    """
+    rows, width = u.shape
+    sequences, size = len(offsets) - 1, A.shape[1]
+    blocks = triton.cdiv(width, LANES)
+    A = A.float().contiguous()
+    du, ddelta = (torch.empty(rows, width, dtype=t.dtype, device=u.device) for t in (u, delta))
+    dz = u.new_empty(0) if z is None else z.new_empty(rows, width)
+    dA, dinitial = A.new_empty(2, sequences, width, size)
+    dD, dbias = A.new_empty(2, sequences, width)
+    dB, dC = A.new_empty(2, blocks, rows, size)
+    if dA.numel():
+        _scan_bwd_kernel[(blocks, sequences)](
+            grad_y, _contiguous(grad_last_state), u, delta, A, A * LOG2E, B, C, D, z, delta_bias,
+            perm, offsets, states, du, ddelta, dA, dB, dC, dD, dz, dbias, dinitial,
+            rows, width, size, grad_y.stride(0), u.stride(0), delta.stride(0), B.stride(0),
+            C.stride(0), _stride(z), **_options(delta_softplus, reverse, size),
+        )  # fmt: skip
+    none = A.new_empty(0)
+    return (
+        du,
+        ddelta,
+        dA.sum(0),
+        dB.sum(0),
+        dC.sum(0),
+        none if D is None else dD.sum(0),
+        dz,
+        none if delta_bias is None else dbias.sum(0),
+        none if initial_state is None else dinitial,
+    )
+
+
+def _options(softplus: bool, reverse: bool, size: int) -> dict[str, int | bool]:
+    states = max(2, triton.next_power_of_2(size))
+    return {
+        "SOFTPLUS": softplus,
+        "REVERSE": reverse,
+        "T": STEPS,
+        "BD": LANES,
+        "BS": states,
+        "num_warps": WARPS if states <= 16 else 2 * WARPS,
+    }
+
+
+def _contiguous(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
+
+
+def _stride(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.stride(0)

@@ -130,6 +130,6 @@ def _launchers(impl: str) -> Any:
         from pcmamba.kernels import selective_scan_cpu
 
         return selective_scan_cpu
-    from pcmamba.kernels import selective_scan_tile_triton as selective_scan_triton
+    from pcmamba.kernels import selective_scan_triton
 
     return selective_scan_triton

@@ -106,9 +106,7 @@ def knn_fwd(
         query_offsets=(query_offsets, query), support_offsets=(support_offsets, support)
     )
     check_finite(query=query, support=support)
-    idx, dist2 = _launchers(impl).knn_fwd(
-        query, support, query_offsets, support_offsets, k
-    )
+    idx, dist2 = _launchers(impl).knn_fwd(query, support, query_offsets, support_offsets, k)
     return dist2, idx
 
 

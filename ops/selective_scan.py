@@ -184,7 +184,9 @@ def _split(inputs: _Inputs, bounds: list[int]) -> list[_Inputs]:
     rows: dict[str, Any] = {k: v for k, v in inputs._asdict().items() if k in names}
     parts = []
     for i, (begin, end) in enumerate(itertools.pairwise(bounds)):
-        own: dict[str, Any] = {k: None if t is None else t[None, begin:end] for k, t in rows.items()}
+        own: dict[str, Any] = {
+            k: None if t is None else t[None, begin:end] for k, t in rows.items()
+        }
         state = None if states is None else states[i : i + 1]
         parts.append(inputs._replace(**own, initial_state=state, offsets=None))
     return parts

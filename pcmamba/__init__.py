@@ -1,9 +1,7 @@
 """3D perception on point clouds and event cameras with state-space models.
 
-    import pcmamba
-
-    model = pcmamba.create_model("pcm_tiny", num_classes=40)
-    prediction = pcmamba.load("runs/demo").predict("scan.ply")
+Example:
+    `pcmamba.load("runs/demo").predict("scan.ply")` labels a file with a trained model.
 """
 
 from __future__ import annotations

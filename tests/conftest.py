@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-import pcmamba  # noqa: F401 # sets how OpenMP waits, before torch reads it
 import torch
+
+import pcmamba  # noqa: F401 # sets how OpenMP waits, before torch reads it
 
 if not torch.cuda.is_available():
     # Read by Triton when it is imported, so it is set before any test module loads.

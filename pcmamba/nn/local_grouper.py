@@ -115,9 +115,7 @@ class LocalGrouper(nn.Module):
         points, anchor = self.compared(xyz, feat), self.compared(centres.xyz, centres.feat)
         scale = 1.0 / (group_std(points, idx, anchor) + SIGMA_EPS)
         width = points.shape[-1]
-        weight, own_weight = self.projection.weight.split(
-            [width, self.projection.in_features - width], dim=1
-        )
+        weight, own_weight = self.projection.weight.tensor_split([width], dim=1)
         points = nn.functional.linear(points, weight * self.alpha) * scale[:, None, None]
         anchor = points if centres.rows is None else take_rows(points, centres.rows)
         own = nn.functional.linear(centres.feat.to(xyz.dtype), own_weight, weight @ self.beta)

@@ -18,9 +18,10 @@ from pcmamba.train.module import ClassificationModule
 class RunKeeper(Callback):
     """Count steps, evaluate the averaged weights, and keep a run's files.
 
-    Only the first process writes. Lightning's own checkpoints are not used: its loops restore from
-    counters that skip a validation or repeat it, depending on the hook that saved. Here a step
-    number says all: a fresh Trainer runs what remains of that epoch and the epochs after it.
+    Only the first process writes. Lightning's own checkpoints are not used: from one that was
+    written after the last step of an epoch, 2.6 goes on with the next epoch and never makes up for
+    the validation, so that another epoch may become the best. Here a step number says all: a fresh
+    Trainer runs what remains of that epoch and the epochs after it.
 
     Args:
         module: What is trained.

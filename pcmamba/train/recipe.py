@@ -109,7 +109,7 @@ class TrainerConfig:
         max_minutes: Stop after so many minutes of training in this process, resumable.
         accelerator: "auto" takes a GPU if there is one.
         precision: "auto" is bf16-mixed on a GPU that has it, else 32.
-        sync_batchnorm: Share batch statistics between processes.
+        sync_batchnorm: Share batch statistics between processes; PyTorch can on GPUs only.
         checkpoint_every_n_steps: A step checkpoint so often; 0: only at the ends of epochs.
         log_every_n_steps: Metrics leave the device so often.
         check_finite_every_n_steps: Loss and gradients are looked at so often; unset: each step

@@ -187,7 +187,9 @@ def _fit(
         max_time={"minutes": settings.max_minutes} if settings.max_minutes else None,
         logger=TensorBoardLogger(folder, "tensorboard", "", purge_step=module.step),
         callbacks=[keeper, EpochProgress(keeper, settings.progress_bar)],
-        sync_batchnorm=settings.sync_batchnorm and _world_size() > 1,
+        sync_batchnorm=(
+            settings.sync_batchnorm and _world_size() > 1 and devices["accelerator"] == "gpu"
+        ),
         limit_val_batches=0 if data.val_set is None else 1.0,
         default_root_dir=folder,
         **devices,

@@ -27,8 +27,12 @@ def is_run(folder: Path) -> bool:
 
 
 def is_finished(folder: Path) -> bool:
-    """Tell whether a run came to its end."""
-    return (folder / RESULT).is_file()
+    """Tell whether a run came to its last epoch."""
+    path = folder / RESULT
+    if not path.is_file():
+        return False
+    result = json.loads(path.read_text(encoding="utf-8"))
+    return bool(result["epochs"] >= result["max_epochs"])
 
 
 def read_recipe_of(folder: Path) -> Recipe:

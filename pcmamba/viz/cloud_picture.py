@@ -136,4 +136,4 @@ def _normals(xyz: Floats, neighbours: int = 12) -> Floats:
 
 
 def _point_size(count: int) -> float:
-    return float(np.clip(26_000.0 / count, 1.2, 42.0))
+    return float(np.clip(48_000.0 / count, 1.5, 60.0))

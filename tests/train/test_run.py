@@ -190,7 +190,9 @@ def test_default_folders_are_numbered_and_found_again(tmp_path, monkeypatch):
     run_folder.write_start(second, recipe, "cpu", "32")
     assert (str(first), str(second)) == ("runs/shapes-pcm_tiny", "runs/shapes-pcm_tiny-2")
     assert run_folder.newest_unfinished(recipe) == second
-    (second / "result.json").write_text("{}")
+    (second / "result.json").write_text('{"epochs": 3, "max_epochs": 5}')
+    assert run_folder.newest_unfinished(recipe) == second, "a time limit ended it"
+    (second / "result.json").write_text('{"epochs": 5, "max_epochs": 5}')
     assert run_folder.newest_unfinished(recipe) == first
 
 
