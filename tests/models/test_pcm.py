@@ -87,6 +87,18 @@ def test_single_and_double_precision_agree() -> None:
     assert (single - double).abs().max() <= 1e-4 * double.abs().max()
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["pcm_nano", "pcm_tiny"])
+def test_gpu_equals_cpu(name) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, num_classes=40).eval()
+    batch = clouds(4, 1024)
+    with torch.no_grad():
+        on_cpu = model(batch)
+        on_gpu = model.to("cuda")(batch.to("cuda")).cpu()
+    assert (on_cpu - on_gpu).abs().max() <= 1e-4 * on_cpu.abs().max()
+
+
 def test_training_twice_gives_the_same_bits() -> None:
     def gradients() -> list[torch.Tensor]:
         model = small()

@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from pcmamba.ops._impl import interpreting
 from pcmamba.ops._selective_scan import selective_scan_fwd
 from pcmamba.ops.selective_scan import selective_scan
 
 EPS = {torch.float32: 2**-23, torch.bfloat16: 2**-7, torch.float16: 2**-10}
+# With a GPU Triton compiles, and takes its tensors only.
+KERNELS = ["cpu", "triton"] if interpreting() else ["cpu"]
 ROWS = ("u", "delta", "B", "C", "z", "perm")
 
 Inputs = dict[str, Any]
@@ -94,7 +97,7 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float32).view(1, -1, 1)
 
 
-@pytest.mark.parametrize("impl", ["reference", "cpu"])
+@pytest.mark.parametrize("impl", ["reference", *KERNELS])
 @pytest.mark.parametrize(
     ("reverse", "y", "last"),
     [(False, (1.5, 9.5, 9.625), 8.125), (True, (4.25, 12.0, 7.5), 3.75)],
@@ -176,6 +179,15 @@ def test_cpu_without_options(left_out: tuple[str, ...]) -> None:
     inputs = {k: v for k, v in make_inputs(2, 40, 24, 4).items() if k not in left_out}
     inputs["delta"] = inputs["delta"].abs()
     assert_as_good_as_eager(inputs, "cpu")
+
+
+@pytest.mark.skipif("triton" not in KERNELS, reason="Triton does not interpret here")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("left_out", [(), ("D", "z", "delta_bias", "initial_state")], ids=len)
+def test_triton_as_good_as_eager(dtype: torch.dtype, left_out: tuple[str, ...]) -> None:
+    inputs = {k: v for k, v in make_inputs(2, 19, 18, 3, dtype).items() if k not in left_out}
+    perm = torch.stack([torch.arange(19).flip(0), torch.arange(19).roll(5)])
+    assert_as_good_as_eager(inputs, "triton", perm=perm, reverse=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -375,14 +387,16 @@ def test_double_backward_is_refused() -> None:
     assert u.grad is not None
 
 
-def test_opcheck() -> None:
-    inputs = change(make_inputs(2, 5, 3, 2), ROWS, lambda t: t.flatten(0, 1))
+@pytest.mark.parametrize("impl", KERNELS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_opcheck(impl: str, dtype: torch.dtype) -> None:
+    inputs = change(make_inputs(2, 5, 3, 2, dtype), ROWS, lambda t: t.flatten(0, 1))
     tensors = [v.requires_grad_() for v in inputs.values() if is_float(v)]
     perm = torch.tensor([1, 0, 2, 4, 3, 0, 1, 3, 2, 4])
     offsets = torch.tensor([0, 5, 10])
-    torch.library.opcheck(selective_scan_fwd, (*tensors, perm, offsets, True, False, "cpu"))
+    torch.library.opcheck(selective_scan_fwd, (*tensors, perm, offsets, True, False, impl))
     plain = (*tensors[:5], None, None, None, None, None)
-    torch.library.opcheck(selective_scan_fwd, (*plain, offsets, False, True, "cpu"))
+    torch.library.opcheck(selective_scan_fwd, (*plain, offsets, False, True, impl))
 
 
 @pytest.mark.parametrize("form", ["dense", "ragged"])
