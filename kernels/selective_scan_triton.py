@@ -206,6 +206,13 @@ def _scan_bwd_kernel(
     tl.store(dbias_ptr + seq * D + offs_d, dbias, mask=mask_d)
 
 
+def checkpoint_shape(
+    tokens: int, sequences: int, channels: int, states: int
+) -> tuple[int, int, int]:
+    """Return the shape of the states kept for the backward pass, one per tile of 8 steps."""
+    return tokens // STEPS + sequences, channels, states
+
+
 def selective_scan_fwd(
     u: Tensor,
     delta: Tensor,
@@ -248,7 +255,7 @@ def selective_scan_fwd(
     A = A.float().contiguous()
     y = torch.empty(rows, width, dtype=u.dtype, device=u.device)
     last_state = A.new_empty(sequences, width, size)
-    states = A.new_empty(rows // STEPS + sequences, width, size)
+    states = A.new_empty(checkpoint_shape(rows, sequences, width, size))
     if last_state.numel():
         _scan_fwd_kernel[(triton.cdiv(width, LANES), sequences)](
             u, delta, A * LOG2E, B, C, D, z, delta_bias, _contiguous(initial_state), perm,

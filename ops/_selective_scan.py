@@ -68,10 +68,11 @@ def selective_scan_bwd(
     grads = _launchers(impl).selective_scan_bwd(
         *floats, perm, offsets, checkpoints, delta_softplus, reverse
     )
-    cast = [
-        g if t is None else g.to(t.dtype).view(t.shape) for g, t in zip(grads, inputs, strict=True)
-    ]
-    return tuple(cast)
+    own: Any = tuple(
+        grad_y.new_empty(0) if tensor is None else grad.to(tensor.dtype)
+        for tensor, grad in zip(inputs, grads, strict=True)
+    )
+    return own  # nine, as zip checks
 
 
 @selective_scan_fwd.register_fake
@@ -99,8 +100,8 @@ def _(
 
 @selective_scan_bwd.register_fake
 def _(grad_y: Tensor, grad_last_state: Tensor | None, *rest: Any) -> Nine:
-    grads = [grad_y.new_empty(0) if t is None else t.new_empty(t.shape) for t in rest[:9]]
-    return tuple(grads)  # type: ignore[return-value]  # nine
+    grads: Any = tuple(grad_y.new_empty(0) if t is None else t.new_empty(t.shape) for t in rest[:9])
+    return grads
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pcmamba.ops._impl import interpreting
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.selective_scan import selective_scan
@@ -118,6 +119,14 @@ def test_cpu_as_good_as_eager(length: int, flags: dict[str, bool]) -> None:
         if want.numel():
             allowed = 2 * (near.double() - want).abs().max() + 2**-21 * want.abs().max()
             assert (got.double() - want).abs().max() <= allowed
+
+
+@pytest.mark.skipif(not interpreting(), reason="Triton does not interpret here")
+def test_triton_is_the_reference() -> None:
+    inputs = make_inputs(5, torch.float32, reverse=True)
+    results = [values_and_gradients(*inputs, impl=impl) for impl in ("triton", "reference")]
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 def _double(

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pcmamba.ops._impl import interpreting
 from pcmamba.ops.causal_conv1d import causal_conv1d, causal_conv1d_fwd
 
+# With a GPU Triton compiles, and takes its tensors only.
+KERNELS = ["cpu", "triton"] if interpreting() else ["cpu"]
 EPS = {torch.float32: 2**-23, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 
 
@@ -48,7 +51,7 @@ def assert_as_good_as_eager(inputs: list[Tensor], impl: str, **options: Any) -> 
             assert (got.double() - exact).abs().max() <= allowed
 
 
-@pytest.mark.parametrize("impl", ["reference", "cpu"])
+@pytest.mark.parametrize("impl", ["reference", *KERNELS])
 def test_by_hand(impl: str) -> None:
     x = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1)
     weight, bias = torch.tensor([[10.0, 1.0]]), torch.tensor([0.5])
@@ -163,11 +166,12 @@ def test_double_backward_is_refused() -> None:
         grad.sum().backward()
 
 
-def test_opcheck() -> None:
+@pytest.mark.parametrize("impl", KERNELS)
+def test_opcheck(impl: str) -> None:
     x, weight, bias = (t.requires_grad_() for t in make_inputs(1, 6, 3, 2))
     offsets = torch.tensor([0, 2, 6])
-    torch.library.opcheck(causal_conv1d_fwd, (x[0], weight, bias, offsets, True, False, "cpu"))
-    torch.library.opcheck(causal_conv1d_fwd, (x[0], weight, None, offsets, False, True, "cpu"))
+    torch.library.opcheck(causal_conv1d_fwd, (x[0], weight, bias, offsets, True, False, impl))
+    torch.library.opcheck(causal_conv1d_fwd, (x[0], weight, None, offsets, False, True, impl))
 
 
 def test_compiles_without_a_break() -> None:
