@@ -30,12 +30,12 @@ class WeightAverage:
         """Take in the model's present weights."""
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        for name, value in _tensors(model):
-            mine = self.weights[name]
-            if isinstance(value, nn.Parameter):
-                mine.lerp_(value, weight)
-            else:
-                mine.copy_(value)
+        parameters = dict(model.named_parameters())
+        mine = [self.weights[name] for name in parameters]
+        # All at once: a model has hundreds of tensors, each a kernel of its own otherwise.
+        torch._foreach_lerp_(mine, list(parameters.values()), weight)
+        for name, value in model.named_buffers():
+            self.weights[name].copy_(value)
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:

@@ -100,7 +100,10 @@ class ClassificationModule(lightning.LightningModule):
         loss = smoothed_cross_entropy(logits, batch.labels, self.recipe.optim.label_smoothing)
         self.guard.observe(self.step, loss)
         right = (logits.detach().argmax(dim=1) == batch.labels).sum()
-        self.tally += torch.stack([loss.detach() * len(batch), right, right.new_tensor(len(batch))])
+        # Entry by entry: a tensor made from host numbers would wait for the device.
+        self.tally[0] += loss.detach() * len(batch)
+        self.tally[1] += right
+        self.tally[2] += len(batch)
         if (self.step + 1) % self.check_every == 0:
             self.guard.check(self.model, batch, self.step)
         self._batch = batch
@@ -137,7 +140,8 @@ class ClassificationModule(lightning.LightningModule):
         logits = self.model(batch.points, batch.features).float()
         loss = smoothed_cross_entropy(logits, batch.labels, self.recipe.optim.label_smoothing)
         self.confusion.update(logits.argmax(dim=1), batch.labels)
-        self.val_loss += torch.stack([loss * len(batch), loss.new_tensor(len(batch))])
+        self.val_loss[0] += loss * len(batch)
+        self.val_loss[1] += len(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Turn the counts into numbers."""

@@ -1,4 +1,4 @@
-"""A cloud as a picture: shaded points seen from above and aside, near ones over far ones."""
+"""A cloud as a picture: shaded points and their shadow, seen from above and aside."""
 
 from __future__ import annotations
 
@@ -52,12 +52,16 @@ def save_cloud_png(
         xyz, base = xyz[kept], None if base is None else base[kept]
     figure = new_figure(6.4, 6.4)
     axes = figure.add_axes((0.0, 0.0, 1.0, 0.93))
-    right, up, depth = _project(xyz).T
+    right, up, depth = _project(xyz, xyz).T
     base = _by_height(xyz[:, 2]) if base is None else base
     shaded = _shade(base, xyz, depth)
     order = np.argsort(depth, kind="stable")
-    size = _point_size(len(xyz))
-    axes.scatter(right[order], up[order], s=size, c=shaded[order], linewidths=0)
+    near = (depth - depth.min()) / (np.ptp(depth) or 1.0)
+    size = _point_size(len(xyz)) * (0.6 + 0.8 * near)
+    ground = np.column_stack([xyz[:, :2], np.full(len(xyz), xyz[:, 2].min())])
+    below, haze = _project(ground, xyz), float(np.clip(18.0 / len(xyz), 0.004, 0.05))
+    axes.scatter(below[:, 0], below[:, 1], s=3 * size, c="#000000", alpha=haze, linewidths=0)
+    axes.scatter(right[order], up[order], s=size[order], c=shaded[order], linewidths=0)
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.margins(0.06)
@@ -110,18 +114,18 @@ def _colormap(name: str) -> Any:
     return colormaps[name]
 
 
-def _project(xyz: Floats) -> Floats:
-    """Return (right, up, towards the viewer) of an orthographic view, z staying upright."""
+def _project(xyz: Floats, cloud: Floats) -> Floats:
+    """Return (right, up, towards the viewer) as seen from the mean of `cloud`, z upright."""
     ca, sa, ce, se = np.cos(AZIMUTH), np.sin(AZIMUTH), np.cos(ELEVATION), np.sin(ELEVATION)
     view = np.array([[-sa, ca, 0.0], [-se * ca, -se * sa, ce], [ce * ca, ce * sa, se]])
-    return np.asarray((xyz - xyz.mean(axis=0)) @ view.T)
+    return np.asarray((xyz - cloud.mean(axis=0)) @ view.T)
 
 
 def _shade(base: Floats, xyz: Floats, depth: Floats) -> Floats:
     """Darken what is turned away from the light; fade what is far towards white."""
     light = 0.55 + 0.45 * np.abs(_normals(xyz) @ LIGHT)[:, None]
     near = (depth - depth.min()) / (np.ptp(depth) or 1.0)
-    haze = 0.35 * (1.0 - near)[:, None]
+    haze = 0.5 * (1.0 - near)[:, None]
     return np.asarray(np.clip(base * light * (1.0 - haze) + haze, 0.0, 1.0))
 
 

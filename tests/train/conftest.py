@@ -13,10 +13,10 @@ from pcmamba.train.recipe_file import load_recipe
 
 TINY = [
     "--model.overrides={widths: [16, 16, 16], embed_dim: 16, neighbours: 4, drop_path: 0.2}",
-    "--data.options={train_size: 112, test_size: 32, num_points: 96}",
+    "--data.options={train_size: 80, test_size: 32, num_points: 96}",
     "--data.num_points=64",
     "--data.batch_size=16",
-    "--trainer.max_epochs=3",
+    "--trainer.max_epochs=2",
     "--trainer.checkpoint_every_n_steps=2",
     "--trainer.log_every_n_steps=1",
     "--trainer.accelerator=cpu",

@@ -16,8 +16,8 @@ from pcmamba import cli
 from pcmamba.train.checkpoint import list_checkpoints
 
 SMALL = [
-    "--model.overrides={widths: [16, 16, 16], embed_dim: 16, drop_path: 0.2}",
-    "--data.options={train_size: 112, test_size: 16, num_points: 96}",
+    "--model.overrides={widths: [16, 16, 16], embed_dim: 16, neighbours: 4, drop_path: 0.2}",
+    "--data.options={train_size: 80, test_size: 16, num_points: 96}",
     "--data.num_points=64",
     "--data.batch_size=16",
     "--trainer.max_epochs=4",
