@@ -1,8 +1,8 @@
 """What every CPU loop shares: the pool of threads.
 
 numba's OpenMP layer binds to the OpenMP library that torch has loaded before, so that compiled
-loops and torch's own run on one pool and take turns: a loop alternating 512 x 512 products with
-scans took as long as both alone (1.78 ms and 1.84 ms), two pools 1.2 times as long (two cores).
+loops and torch's own run on one pool and take turns. A loop alternating 512 x 512 products with
+scans took 1.0 times as long as both alone on two quiet cores, 1.2 times on busy ones.
 Hence "omp" comes first. Like torch's, this pool does not survive a fork: data workers must be
 spawned, or leave these loops alone.
 
