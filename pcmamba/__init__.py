@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The compiled CPU loops bring a second OpenMP pool beside torch's. Left alone, idle threads of each
-# spin for the next loop and keep the other from the cores: ten times slower where cores are busy.
-# OpenMP reads this when torch is imported, so it takes effect where pcmamba is imported first.
+# Idle OpenMP threads spin for the next loop and keep others from the cores: ten times slower where
+# cores are busy. OpenMP reads this when torch is imported, so it takes effect where pcmamba is
+# imported first.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Loaded when first used: the command line answers before torch is imported.
