@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(argv)
-    except KeyboardInterrupt:
-        print("pcmamba: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"pcmamba: {stop or 'stopped'}", file=sys.stderr)
         return 130
     except (jsonargparse.ArgumentError, *USER_ERRORS) as error:
         if os.environ.get("PCMAMBA_DEBUG"):

@@ -17,6 +17,7 @@ from pcmamba.data.transforms import Scale
 from pcmamba.models import PointClassifier
 from pcmamba.train.datamodule import evaluation_loader
 from pcmamba.train.metrics import accuracies, class_recalls, count_confusion
+from pcmamba.viz.confusion import save_confusion_png
 
 VOTE_SCALE = (0.8, 1.2)
 
@@ -65,7 +66,7 @@ class Report:
         return "\n".join(lines)
 
     def save(self, folder: Path, picture: bool = True) -> list[Path]:
-        """Write `evaluation.json` and, if wanted, `confusion.png`; return their paths.
+        """Write `evaluation.json` and then, if wanted, `confusion.png`; return their paths.
 
         Raises:
             ImportError: A picture is wanted and matplotlib is missing.
@@ -75,8 +76,6 @@ class Report:
         content = {**self.summary(), "confusion": [list(row) for row in self.confusion]}
         paths[0].write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         if picture:
-            from pcmamba.viz.confusion import save_confusion_png
-
             paths.append(folder / "confusion.png")
             save_confusion_png(paths[1], self.confusion, self.class_names)
         return paths

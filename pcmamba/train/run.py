@@ -26,6 +26,7 @@ from pcmamba.train.progress import EpochProgress
 from pcmamba.train.recipe import Recipe, TrainerConfig
 from pcmamba.train.recipe_file import dump_recipe
 from pcmamba.train.run_folder import MODEL, RESULT, new_folder, write_start, write_text
+from pcmamba.viz.curves import save_curves_png
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
     Raises:
         ValueError: Something in the recipe does not fit.
         NonFiniteError: Loss or gradients became NaN or infinite; names step and place.
+        KeyboardInterrupt: Ctrl-C was pressed; says how to go on.
     """
     _check_names(recipe)
     folder, devices = _prepare_folder(recipe, resume), _devices(recipe.trainer)
@@ -195,8 +197,21 @@ def _fit(
         **devices,
     )
     if module.epoch < settings.max_epochs:
-        trainer.fit(module, datamodule=data)
+        _fit_or_interrupt(trainer, module, data, folder)
     return keeper
+
+
+def _fit_or_interrupt(
+    trainer: lightning.Trainer, module: ClassificationModule, data: CloudData, folder: Path
+) -> None:
+    try:
+        trainer.fit(module, datamodule=data)
+    except (KeyboardInterrupt, SystemExit):
+        # Lightning turns Ctrl-C into an exit that says nothing.
+        if trainer.interrupted:
+            said = f"stopped after step {module.step}; go on with --resume {folder}"
+            raise KeyboardInterrupt(said) from None
+        raise
 
 
 def _quiet_trainer(**options: Any) -> lightning.Trainer:
@@ -241,8 +256,6 @@ def _write_result(
     keeper: RunKeeper,
     report: Report,
 ) -> None:
-    from pcmamba.viz.curves import save_curves_png
-
     report.save(folder, picture=False)
     content = {
         "test": report.summary(),
@@ -253,5 +266,8 @@ def _write_result(
         "training_seconds": keeper.seconds,
         "weights": "averaged" if module.average is not None else "last step",
     }
-    save_curves_png(folder / "curves.png", read_metrics(folder / "metrics.csv"))
     write_text(folder / RESULT, json.dumps(content, indent=2) + "\n")
+    try:
+        save_curves_png(folder / "curves.png", read_metrics(folder / "metrics.csv"))
+    except ImportError as error:
+        print(f"no curves.png: {error}")

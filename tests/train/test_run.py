@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import signal
+import sys
 
 import pytest
 import torch
@@ -165,6 +168,29 @@ def test_init_from_starts_with_the_saved_weights(tiny_run, tiny_recipe, tmp_path
     wanted = PointClassifier.from_pretrained(str(tiny_run / "model"))
     for (name, a), b in zip(out.named_parameters(), wanted.parameters(), strict=True):
         torch.testing.assert_close(a, b, msg=name)
+
+
+def test_without_matplotlib_the_result_is_kept(tiny_run, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    for name in ("result.json", "curves.png"):
+        (folder / name).unlink()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    train(run_folder.read_recipe_of(folder), resume=folder)
+    assert (folder / "result.json").is_file()
+    assert "no curves.png: pictures need matplotlib: pip install" in capsys.readouterr().out
+
+
+def test_ctrl_c_says_how_to_go_on(tiny_recipe, tmp_path, monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ClassificationModule, "validation_step", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 4; go on with --resume .*run"):
+        train(tiny_recipe(tmp_path / "run"))
+    signal.signal(signal.SIGINT, before)  # Lightning ignores further interrupts
 
 
 def test_a_used_folder_is_refused(tiny_run, tiny_recipe):
