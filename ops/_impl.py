@@ -26,8 +26,20 @@ def has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
+def has_nvrtc() -> bool:
+    """Tell whether CUDA kernels can be compiled at run time here."""
+    from pcmamba.kernels import _nvrtc
+
+    return _nvrtc.has_nvrtc()
+
+
 def resolve_impl(
-    impl: str, tensor: Tensor, available: tuple[str, ...], *, differentiable: bool = True
+    impl: str,
+    tensor: Tensor,
+    available: tuple[str, ...],
+    *,
+    differentiable: bool = True,
+    prefer_nvrtc: bool = False,
 ) -> str:
     """Choose the implementation for `tensor`, or say why the named one cannot run.
 
@@ -39,19 +51,24 @@ def resolve_impl(
         tensor: The op's leading input; its device and dtype decide.
         available: What the op has besides "reference".
         differentiable: False for ops with index results, whose kernels also take float64.
+        prefer_nvrtc: Whether "auto" takes "nvrtc" on a GPU where it is installed: the op's rule
+            for the shapes at which that was measured to be faster.
 
     Raises:
         ValueError: `impl` is unknown to this op, or the tensor is on the wrong device for it.
-        ImportError: Triton is needed and missing.
+        ImportError: Triton or NVRTC is needed and missing.
     """
     if impl == "auto":
-        return _automatic(tensor, available, differentiable)
+        chosen = _automatic(tensor, available, differentiable)
+        return "nvrtc" if chosen == "triton" and prefer_nvrtc and has_nvrtc() else chosen
     if impl not in ("reference", *available):
         raise ValueError(unknown_name("impl", impl, ("auto", "reference", *available)))
     if impl == "cpu" and tensor.device.type != "cpu":
         raise ValueError(f"impl='cpu' must get CPU tensors, got {tensor.device}")
     if impl == "triton":
         _require_triton(tensor)
+    if impl == "nvrtc":
+        _require_nvrtc(tensor)
     return impl
 
 
@@ -76,4 +93,14 @@ def _require_triton(tensor: Tensor) -> None:
         raise ValueError(
             f"impl='triton' must get CUDA tensors, got {tensor.device} "
             "(TRITON_INTERPRET=1 runs it on CPU tensors, for tests)"
+        )
+
+
+def _require_nvrtc(tensor: Tensor) -> None:
+    if tensor.device.type != "cuda":
+        raise ValueError(f"impl='nvrtc' must get CUDA tensors, got {tensor.device}")
+    if not has_nvrtc():
+        raise ImportError(
+            "NVRTC must be installed for impl='nvrtc': a CUDA build of torch brings it; "
+            "or ask for impl='triton'"
         )
