@@ -1,10 +1,9 @@
 """CUDA C++ kernels compiled when they are first used, by the NVRTC library that CUDA torch brings.
 
-A source is a `.cu` file of this folder, without includes but `_device.cuh`, which is put in front of
-it. Sizes and types come in as macros (of two letters or more: NVRTC's own headers use single ones),
-so that each variant is a compilation of its own, kept on disk under the hash of everything that
-went in. Nothing here needs nvcc, CUDA headers or a C++ compiler. `compile_source` needs no GPU
-either.
+A source is a `.cu` file of this folder without includes; `_device.cuh` is put in front of it. Sizes
+and types come in as macros (of two letters or more: NVRTC's own headers use single ones), so that
+each variant is a compilation of its own, kept on disk under the hash of everything that went in.
+Nothing here needs nvcc, CUDA headers or a C++ compiler. `compile_source` needs no GPU either.
 """
 
 from __future__ import annotations
