@@ -1,7 +1,10 @@
 """Differentiable operators: meaning, checks, reference and dispatch."""
 
 from pcmamba.ops._impl import Impl
+from pcmamba.ops._norm import RunningStats
 from pcmamba.ops.ball_query import ball_query
+from pcmamba.ops.batch_norm_max import batch_norm_max
+from pcmamba.ops.batch_norm_relu import batch_norm_relu
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
@@ -19,10 +22,13 @@ __all__ = [
     "ORDERS",
     "Impl",
     "Neighbors",
+    "RunningStats",
     "ScanBranch",
     "Scope",
     "Serialization",
     "ball_query",
+    "batch_norm_max",
+    "batch_norm_relu",
     "bidirectional_scan",
     "causal_conv1d",
     "farthest_point_sample",

@@ -19,11 +19,15 @@ class RunningStats(NamedTuple):
     mean: Tensor
     var: Tensor
 
-    @torch.no_grad()
-    def update(self, mean: Tensor, var: Tensor, rows: int, momentum: float) -> None:
-        """Take in the mean and the biased variance of a batch of `rows`."""
-        self.mean.lerp_(mean.to(self.mean.dtype), momentum)
-        self.var.mul_(1 - momentum).add_(var.to(self.var.dtype), alpha=momentum * rows / (rows - 1))
+
+@torch.no_grad()
+def update_running(
+    running: RunningStats, mean: Tensor, var: Tensor, rows: int, momentum: float
+) -> None:
+    """Take the mean and the biased variance of a batch of `rows` into the running statistics."""
+    unbiased = momentum * rows / (rows - 1)
+    running.mean.lerp_(mean.to(running.mean.dtype), momentum)
+    running.var.mul_(1 - momentum).add_(var.to(running.var.dtype), alpha=unbiased)
 
 
 def statistics_of(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pcmamba.ops._check import check_shapes
 from pcmamba.ops._impl import Impl, resolve_impl
-from pcmamba.ops._norm import RunningStats, check_norm, statistics_of
+from pcmamba.ops._norm import RunningStats, check_norm, statistics_of, update_running
 from pcmamba.ops._once import refuse_double_backward
 
 MOST_NEIGHBOURS = 255
@@ -71,7 +71,7 @@ def batch_norm_max(
         fixed = (None, None) if training else (running.mean, running.var)
         out, _, mean, var = batch_norm_max_fwd(x, shortcut, weight, bias, *fixed, eps, chosen)
     if training:
-        running.update(mean, var, rows, momentum)
+        update_running(running, mean, var, rows, momentum)
     return out
 
 

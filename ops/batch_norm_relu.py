@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pcmamba.ops._check import check_shapes
 from pcmamba.ops._impl import Impl, resolve_impl
-from pcmamba.ops._norm import RunningStats, check_norm, statistics_of
+from pcmamba.ops._norm import RunningStats, check_norm, statistics_of, update_running
 from pcmamba.ops._once import refuse_double_backward
 
 
@@ -66,7 +66,7 @@ def batch_norm_relu(
         fixed = (None, None) if training else (running.mean, running.var)
         y, mean, var = batch_norm_relu_fwd(x, weight, bias, *fixed, eps, relu, chosen)
     if training:
-        running.update(mean, var, len(x), momentum)
+        update_running(running, mean, var, len(x), momentum)
     return y
 
 
