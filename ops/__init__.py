@@ -14,6 +14,7 @@ from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
 from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
+from pcmamba.ops.permute_rows import permute_rows
 from pcmamba.ops.segment import segment_reduce
 from pcmamba.ops.selective_scan import selective_scan
 from pcmamba.ops.serialize import Scope, Serialization, serialize
@@ -36,6 +37,7 @@ __all__ = [
     "group_std",
     "interpolate_knn",
     "knn",
+    "permute_rows",
     "segment_reduce",
     "selective_scan",
     "serialize",

@@ -195,7 +195,7 @@ def test_errors() -> None:
         batch_norm_relu(x[..., None], weight, bias, running, training=True)
     with pytest.raises(ValueError, match="x must have at least two rows in training, got 1"):
         batch_norm_relu(x[:1], weight, bias, running, training=True)
-    with pytest.raises(TypeError, match="x must be real floating point, got torch.int64"):
+    with pytest.raises(TypeError, match=r"x must be real floating point, got torch\.int64"):
         batch_norm_relu(x.detach().long(), weight, bias, running, training=True)
     with pytest.raises(TypeError, match=r"float32 for impl='cpu', got torch.float64"):
         batch_norm_relu(x.double(), weight, bias, running, training=True, impl="cpu")
