@@ -17,7 +17,7 @@ from torch import Tensor
 
 BLOCK_R = 32  # rows in flight in a sum
 BLOCK_P = 64  # chunks in flight in the second launch
-MERGED_C = 16  # channels a program of the second launch owns
+MERGED_C = 8  # channels a program of the second launch owns
 
 
 def channel_block(channels: int) -> int:
@@ -26,8 +26,8 @@ def channel_block(channels: int) -> int:
 
 
 def rows_in_chunk(rows: int) -> int:
-    """Rows a program adds: some 500 to 1000 chunks fill the chip, fewer where rows are few."""
-    return min(4096, max(64, triton.next_power_of_2(triton.cdiv(rows, 1024))))
+    """Rows a program adds: 256 to 512 chunks fill the chip, fewer where rows are few."""
+    return max(64, triton.next_power_of_2(triton.cdiv(rows, 512)))
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
