@@ -18,6 +18,7 @@ from pcmamba.ops.permute_rows import permute_rows
 from pcmamba.ops.segment import segment_reduce
 from pcmamba.ops.selective_scan import selective_scan
 from pcmamba.ops.serialize import Scope, Serialization, serialize
+from pcmamba.ops.wide_linear import wide_linear
 
 __all__ = [
     "ORDERS",
@@ -41,4 +42,5 @@ __all__ = [
     "segment_reduce",
     "selective_scan",
     "serialize",
+    "wide_linear",
 ]

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pcmamba.ops import farthest_point_sample, group, group_std, knn, permute_rows
+from pcmamba.ops import farthest_point_sample, group, group_std, knn, permute_rows, wide_linear
 
 SIGMA_EPS = 1e-5
+HALVES = (torch.float16, torch.bfloat16)
 
 
 class Centres(NamedTuple):
@@ -114,12 +115,28 @@ class LocalGrouper(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         points, anchor = self.compared(xyz, feat), self.compared(centres.xyz, centres.feat)
         scale = 1.0 / (group_std(points, idx, anchor) + SIGMA_EPS)
-        width = points.shape[-1]
-        weight, own_weight = self.projection.weight.tensor_split([width], dim=1)
-        points = nn.functional.linear(points, weight * self.alpha) * scale[:, None, None]
+        weight, own_weight = self.projection.weight.tensor_split([points.shape[-1]], dim=1)
+        points = self._compared_rows(points, feat, weight * self.alpha) * scale[:, None, None]
         anchor = points if centres.rows is None else permute_rows(points, centres.rows)
-        own = nn.functional.linear(centres.feat.to(xyz.dtype), own_weight, weight @ self.beta)
-        return points, own - anchor
+        constant = weight @ self.beta
+        if centres.feat.dtype not in HALVES:
+            own = nn.functional.linear(centres.feat.to(xyz.dtype), own_weight, constant)
+            return points, own - anchor
+        return points, _wide(centres.feat, own_weight) + (constant - anchor)
+
+    def _compared_rows(self, points: Tensor, feat: Tensor, weight: Tensor) -> Tensor:
+        """Project what is compared; features in half precision need not be widened for it."""
+        if feat.dtype not in HALVES:
+            return nn.functional.linear(points, weight)
+        inner = feat.shape[-1]
+        rows = _wide(feat, weight[:, :inner])
+        if not self.use_xyz:
+            return rows
+        return rows + nn.functional.linear(points[..., inner:], weight[:, inner:])
+
+
+def _wide(x: Tensor, weight: Tensor) -> Tensor:
+    return wide_linear(x.flatten(0, 1), weight).view(*x.shape[:2], -1)
 
 
 def _row_dtype(xyz: Tensor) -> torch.dtype:
