@@ -161,20 +161,20 @@ def batch_norm_max_bwd(
 def _(
     x: Tensor, shortcut: Tensor, weight: Tensor, bias: Tensor, mean: Tensor | None, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    clouds, queries, _, channels = x.shape
-    out = x.new_empty(clouds, queries, channels)
+    channels = x.shape[3]
+    out = x.new_empty(*x.shape[:2], channels)
     size = channels if mean is None else 0
-    stats = (x.new_empty(size, dtype=torch.float32) for _ in range(2))
-    return out, out.new_empty(out.shape, dtype=torch.uint8), *stats
+    found, spread = (x.new_empty(size, dtype=torch.float32) for _ in range(2))
+    return out, out.new_empty(out.shape, dtype=torch.uint8), found, spread
 
 
 @batch_norm_max_bwd.register_fake
 def _(
     grad: Tensor, x: Tensor, out: Tensor, winner: Tensor, weight: Tensor, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    rows = (x.new_empty(x.shape) for _ in range(2))
-    channels = (weight.new_empty(weight.shape) for _ in range(2))
-    return *rows, *channels
+    dx, dshortcut = (x.new_empty(x.shape) for _ in range(2))
+    dweight, dbias = (weight.new_empty(weight.shape) for _ in range(2))
+    return dx, dshortcut, dweight, dbias
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

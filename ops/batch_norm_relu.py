@@ -144,8 +144,8 @@ def _(
     x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor | None, *_: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     size = x.shape[1] if mean is None else 0
-    stats = (x.new_empty(size, dtype=torch.float32) for _ in range(2))
-    return x.new_empty(x.shape), *stats
+    found, spread = (x.new_empty(size, dtype=torch.float32) for _ in range(2))
+    return x.new_empty(x.shape), found, spread
 
 
 @batch_norm_relu_bwd.register_fake

@@ -53,9 +53,10 @@ class NeighbourPool(nn.Module):
     def forward(self, groups: Tensor) -> Tensor:
         """Pool (B, S, K, C) over the neighbours to (B, S, C)."""
         x = self.start(groups)
-        *inner, last = self.blocks
-        for block in inner:
+        for block in self.blocks[:-1]:
             x = nn.functional.relu(block(x))
+        last = self.blocks[-1]
+        assert isinstance(last, ResidualPointMLP)
         return last.strongest(x)
 
 
