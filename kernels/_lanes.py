@@ -21,6 +21,7 @@ LANES = 16
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INTS = ir.VectorType(ir.IntType(32), LANES)
+_BYTES = ir.VectorType(ir.IntType(8), LANES)
 
 
 class LanesType(types.Type):
@@ -179,6 +180,54 @@ def where_negative(typing_context: Any, value: Any, then: Any, otherwise: Any) -
         return builder.select(negative, args[1], args[2])
 
     return lanes(lanes, lanes, lanes), generate
+
+
+@_instruction
+def where_greater(typing_context: Any, value: Any, best: Any, then: Any, otherwise: Any) -> Any:
+    """`then` where `value` exceeds `best` or is the first NaN of the two, else `otherwise`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        beyond = builder.fcmp_unordered(">", args[0], args[1])
+        ordered = builder.fcmp_ordered("ord", args[1], args[1])
+        return builder.select(builder.and_(beyond, ordered), args[2], args[3])
+
+    return lanes(lanes, lanes, lanes, lanes), generate
+
+
+@_instruction
+def where_equal(typing_context: Any, left: Any, right: Any, then: Any, otherwise: Any) -> Any:
+    """`then` where `left` equals `right`, else `otherwise`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("==", args[0], args[1]), args[2], args[3])
+
+    return lanes(lanes, lanes, lanes, lanes), generate
+
+
+@_instruction
+def load_bytes(typing_context: Any, array: Any, index: Any) -> Any:
+    """Read array[index : index + 16] of a contiguous uint8 array as numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = _pointer(context, builder, signature.args[0], *args)
+        return builder.uitofp(
+            builder.load(builder.bitcast(start, _BYTES.as_pointer()), align=1), _FLOATS
+        )
+
+    return lanes(array, types.int64), generate
+
+
+@_instruction
+def store_bytes(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write whole numbers from 0 to 255 to array[index : index + 16], a uint8 array."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        start = _pointer(context, builder, signature.args[0], *args[:2])
+        small = builder.trunc(builder.fptosi(args[2], _INTS), _BYTES)
+        builder.store(small, builder.bitcast(start, _BYTES.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, lanes), generate
 
 
 @_instruction
