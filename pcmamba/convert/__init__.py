@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from pcmamba.convert.pcm import from_released, to_released
 from pcmamba.convert.prompt_search import search_prompt_blocks
-from pcmamba.convert.released import from_released, to_released
 
 __all__ = ["from_released", "search_prompt_blocks", "to_released"]

@@ -1,4 +1,4 @@
-"""Names and shapes of the released Point Cloud Mamba code, to and from ours.
+"""Weights of the released Point Cloud Mamba code, to and from this library's models.
 
 Released names and shapes: repository SkyworkAI/PointCloudMamba at 57fdb29.
 """
@@ -15,6 +15,9 @@ from pcmamba.convert.prompt_search import Batches, accuracy_on, search_prompt_bl
 from pcmamba.models import PointClassifier, create_model
 from pcmamba.models.pcm import PROMPTS, PCMConfig
 from pcmamba.models.weights import load_strictly
+
+SEARCHES = ("search", "search-all")
+PromptRows = Mapping[str, int] | Literal["first-appearance", "search", "search-all"]
 
 # (released, ours), tried in turn; `*` stands for a stage, block or layer number.
 _NAMES = (
@@ -51,8 +54,6 @@ _NAMES = (
     ("prediction.head.2.1", "head.2.1.norm"),
     ("prediction.head.4.0", "head.4"),
 )
-SEARCHES = ("search", "search-all")
-PromptRows = Mapping[str, int] | Literal["first-appearance", "search", "search-all"]
 _LEAVES = r"(\.(?:weight|bias|running_mean|running_var|num_batches_tracked))?"
 _CONVOLUTIONS = re.compile(r"(embedding|transfer|operation\.\d+)\.(net|net1|net2)\.0\.weight$")
 
