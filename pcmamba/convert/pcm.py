@@ -139,7 +139,7 @@ def _score(
     evaluate: Callable[[PointClassifier], float] | None,
     batches: Batches | None,
 ) -> Callable[[PointClassifier], float] | None:
-    if isinstance(prompt_rows, str) and prompt_rows not in SEARCHES + ("first-appearance",):
+    if isinstance(prompt_rows, str) and prompt_rows not in (*SEARCHES, "first-appearance"):
         known = "'first-appearance', 'search' or 'search-all'"
         raise ValueError(f"prompt_rows must be a mapping, {known}, got {prompt_rows!r}")
     given = (evaluate is not None) + (batches is not None)

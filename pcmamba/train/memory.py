@@ -30,4 +30,4 @@ def keep_freed_memory() -> bool:
         _TRIM_THRESHOLD: _MOST_KEPT,
         _TOP_PAD: 64 << 20,
     }
-    return all([set_option(option, value) == 1 for option, value in wanted.items()])
+    return all(set_option(option, value) == 1 for option, value in wanted.items())
