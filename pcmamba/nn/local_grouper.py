@@ -91,7 +91,7 @@ class LocalGrouper(nn.Module):
             raise ValueError(f"a stage must get at least {need} points, got {xyz.shape[1]}")
         if self.reducer == 1:
             return Centres(xyz, feat, residual, None)
-        rows = farthest_point_sample(xyz, count).sort(dim=1).values
+        rows = _distinct_rows(farthest_point_sample(xyz, count), xyz.shape[1])
         kept = None if residual is None else permute_rows(residual, rows)
         return Centres(permute_rows(xyz, rows), permute_rows(feat, rows), kept, rows)
 
@@ -143,3 +143,18 @@ def _row_dtype(xyz: Tensor) -> torch.dtype:
     """Return the dtype of the groups: autocast's where it is on."""
     kind = xyz.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else xyz.dtype
+
+
+def _distinct_rows(rows: Tensor, num_points: int) -> Tensor:
+    """Sort samples (B, S); where they repeat, unused rows come in, the first ones.
+
+    Samples repeat in clouds with fewer than S different points. The unused rows are copies of
+    sampled points then, so the centres are the same.
+    """
+    clouds, count = rows.shape
+    taken = rows.new_zeros(clouds, num_points, dtype=torch.bool).scatter_(1, rows, True)
+    missing = count - taken.sum(dim=1, keepdim=True)
+    taken = taken | ((~taken).cumsum(dim=1) <= missing)
+    place = torch.where(taken, taken.cumsum(dim=1) - 1, count)  # the others all go past the end
+    numbers = torch.arange(num_points, device=rows.device).expand(clouds, -1)
+    return rows.new_empty(clouds, count + 1).scatter_(1, place, numbers)[:, :count]

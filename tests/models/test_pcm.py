@@ -195,3 +195,20 @@ def test_wrong_input_is_explained() -> None:
 def test_unknown_model_names_near_ones() -> None:
     with pytest.raises(ValueError, match="Did you mean 'pcm_tiny'"):
         create_model("pcm-tiny", num_classes=2)
+
+
+def test_a_cloud_of_few_different_points_trains() -> None:
+    model = small()
+    cloud = clouds(2, 64)
+    cloud[0] = cloud[0, :3].repeat(22, 1)[:64]
+    model(cloud).square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_centres_are_the_sorted_samples_or_unused_rows() -> None:
+    grouper = LocalGrouper(3, 4, neighbours=2, reducer=2)
+    xyz = torch.tensor([[5.0, 0, 9, 1], [2, 2, 2, 7]])[..., None].repeat(1, 1, 3)
+    assert grouper.sample(xyz, xyz, None).rows.tolist() == [[0, 1], [0, 3]]
+    assert grouper.sample(torch.ones(1, 6, 3), torch.ones(1, 6, 3), None).rows.tolist() == [
+        [0, 1, 2]
+    ]
