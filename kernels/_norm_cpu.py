@@ -25,7 +25,7 @@ class Rows(NamedTuple):
 
     values: Array
     stride: int
-    count: int
+    total: int
     channels: int
 
 
@@ -55,7 +55,7 @@ def channels_of(
 def statistics(x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
     """Return the mean (C,) and the biased variance (C,) of rows, float32."""
     size = rows_per_block(rows.channels)
-    parts = np.empty((-(-rows.count // size), 2, rows.channels), np.float32)
+    parts = np.empty((-(-rows.total // size), 2, rows.channels), np.float32)
     _sum_blocks(rows, size, parts.reshape(-1))
     moments = torch.empty(2, rows.channels)
     _merge_blocks(rows, size, parts, moments.numpy())
@@ -72,11 +72,11 @@ def rows_per_block(channels: int) -> int:
 def _sum_blocks(x: Rows, size: int, parts: Array) -> None:
     """Write sum and sum of squares of each block, both about the block's first row."""
     width = x.channels
-    for block in prange((x.count + size - 1) // size):
+    for block in prange((x.total + size - 1) // size):
         first = block * size
         sums = parts[2 * block * width : 2 * (block + 1) * width]
         clear(sums)
-        for row in range(first, min(first + size, x.count)):
+        for row in range(first, min(first + size, x.total)):
             for c in range(0, width, LANES):
                 d = load(x.values, row * x.stride + c) - load(x.values, first * x.stride + c)
                 add_to(sums, c, d)
@@ -89,18 +89,18 @@ def _merge_blocks(x: Rows, size: int, parts: Array, moments: Array) -> None:
     middle = np.zeros(x.channels)
     for c in range(x.channels):
         for block in range(len(parts)):
-            rows = min(size, x.count - block * size)
+            rows = min(size, x.total - block * size)
             start = x.values[block * size * x.stride + c]
-            middle[c] += (rows * np.float64(start) + parts[block, 0, c]) / x.count
+            middle[c] += (rows * np.float64(start) + parts[block, 0, c]) / x.total
         moments[0, c] = middle[c]
     for c in range(x.channels):
         spread = 0.0
         for block in range(len(parts)):
-            rows = min(size, x.count - block * size)
+            rows = min(size, x.total - block * size)
             shift = parts[block, 0, c] / np.float64(rows)
             away = x.values[block * size * x.stride + c] + shift - middle[c]
             spread += parts[block, 1, c] - rows * shift * shift + rows * away * away
-        moments[1, c] = max(spread, 0.0) / x.count
+        moments[1, c] = max(spread, 0.0) / x.total
 
 
 @njit(cache=True, error_model="numpy")

@@ -77,8 +77,8 @@ def batch_norm_max_fwd(
     out = torch.empty(clouds, queries, rows.channels)
     winner = torch.empty(out.shape, dtype=torch.uint8)
     _pool(rows, added, channels, k, out.view(-1).numpy(), winner.view(-1).numpy())
-    cut = (t[..., :width].contiguous() for t in (out.to(x.dtype), winner))
-    return *cut, *found
+    best = out[..., :width].contiguous().to(x.dtype)
+    return best, winner[..., :width].contiguous(), *found
 
 
 def batch_norm_max_bwd(
@@ -102,25 +102,25 @@ def batch_norm_max_bwd(
     _sum_winners(rows, pooled, channels, size, parts.reshape(-1))
     sums = torch.empty(2, rows.channels)
     merge_sums(parts, sums.numpy())
-    constants = gradient_constants(channels, sums.numpy(), rows.count, own)
+    constants = gradient_constants(channels, sums.numpy(), rows.total, own)
     dx, dshortcut = (torch.empty(*x.shape[:-1], rows.channels) for _ in range(2))
     _spread_winners(
         rows, pooled, channels, constants, dx.view(-1).numpy(), dshortcut.view(-1).numpy()
     )
-    like = (t[..., :width].contiguous().to(x.dtype) for t in (dx, dshortcut))
-    return *like, sums[1, :width].clone(), sums[0, :width].clone()
+    dx, dshortcut = (t[..., :width].contiguous().to(x.dtype) for t in (dx, dshortcut))
+    return dx, dshortcut, sums[1, :width].clone(), sums[0, :width].clone()
 
 
 def _pooled(grad: Tensor, out: Tensor, winner: Tensor, channels: int, k: int) -> Pooled:
     extra = (0, channels - out.shape[-1])
-    flat = (F.pad(t, extra).contiguous().view(-1).numpy() for t in (grad.float(), out.float()))
-    bytes_ = F.pad(winner, extra).contiguous().view(-1).numpy()
-    return Pooled(*flat, bytes_, out.shape[0] * out.shape[1], k)
+    grad, out, winner = (F.pad(t, extra).contiguous() for t in (grad.float(), out.float(), winner))
+    flat = grad.view(-1).numpy(), out.view(-1).numpy(), winner.view(-1).numpy()
+    return Pooled(*flat, out.shape[0] * out.shape[1], k)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def _pool(x: Rows, shortcut: Rows, channels: Channels, k: int, out: Array, winner: Array) -> None:
-    for query in prange(x.count // k):
+    for query in prange(x.total // k):
         for c in range(0, x.channels, LANES):
             mean, rstd, weight, bias = constants_at(channels, c)
             best, number = splat(np.float32(-np.inf)), nothing()

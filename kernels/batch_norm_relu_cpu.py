@@ -43,7 +43,7 @@ def batch_norm_relu_fwd(
         found = mean, var = statistics(x, rows)
     else:
         found = torch.empty(0), torch.empty(0)
-    y = torch.empty(rows.count, rows.channels)
+    y = torch.empty(rows.total, rows.channels)
     channels = channels_of(rows, weight, bias, mean, var, eps)
     _normalise(rows, channels, relu, rows_per_block(rows.channels), y.view(-1).numpy())
     return y[:, : x.shape[1]].contiguous().to(x.dtype), *found
@@ -65,20 +65,20 @@ def batch_norm_relu_bwd(
     rows, grads, width = rows_of(x), rows_of(grad), x.shape[1]
     size = rows_per_block(rows.channels)
     channels = channels_of(rows, weight, bias, mean, var, eps)
-    parts = np.empty((-(-rows.count // size), 2, rows.channels), np.float32)
+    parts = np.empty((-(-rows.total // size), 2, rows.channels), np.float32)
     _sum_gradients(rows, grads, channels, relu, size, parts.reshape(-1))
     sums = torch.empty(2, rows.channels)
     merge_sums(parts, sums.numpy())
-    constants = gradient_constants(channels, sums.numpy(), rows.count, own)
-    dx = torch.empty(rows.count, rows.channels)
+    constants = gradient_constants(channels, sums.numpy(), rows.total, own)
+    dx = torch.empty(rows.total, rows.channels)
     _spread_gradients(rows, grads, channels, relu, size, constants, dx.view(-1).numpy())
     return dx[:, :width].contiguous().to(x.dtype), sums[1, :width].clone(), sums[0, :width].clone()
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
 def _normalise(x: Rows, channels: Channels, relu: bool, size: int, y: Array) -> None:
-    for block in prange((x.count + size - 1) // size):
-        for row in range(block * size, min((block + 1) * size, x.count)):
+    for block in prange((x.total + size - 1) // size):
+        for row in range(block * size, min((block + 1) * size, x.total)):
             for c in range(0, x.channels, LANES):
                 mean, rstd, weight, bias = constants_at(channels, c)
                 value = fma((load(x.values, row * x.stride + c) - mean) * rstd, weight, bias)
@@ -103,10 +103,10 @@ def _sum_gradients(
     x: Rows, grad: Rows, channels: Channels, relu: bool, size: int, parts: Array
 ) -> None:
     width = x.channels
-    for block in prange((x.count + size - 1) // size):
+    for block in prange((x.total + size - 1) // size):
         sums = parts[2 * block * width : 2 * (block + 1) * width]
         clear(sums)
-        for row in range(block * size, min((block + 1) * size, x.count)):
+        for row in range(block * size, min((block + 1) * size, x.total)):
             for c in range(0, width, LANES):
                 value, passed = _point(x, grad, channels, relu, row, c)
                 add_to(sums, c, passed)
@@ -118,8 +118,8 @@ def _spread_gradients(
     x: Rows, grad: Rows, channels: Channels, relu: bool, size: int, constants: Array, dx: Array
 ) -> None:
     width = x.channels
-    for block in prange((x.count + size - 1) // size):
-        for row in range(block * size, min((block + 1) * size, x.count)):
+    for block in prange((x.total + size - 1) // size):
+        for row in range(block * size, min((block + 1) * size, x.total)):
             for c in range(0, width, LANES):
                 value, passed = _point(x, grad, channels, relu, row, c)
                 out = fma(load(constants, c), passed, load(constants, width + c))
