@@ -91,7 +91,7 @@ class ClassificationModule(lightning.LightningModule):
         on_gpu = self.device.type == "cuda"
         # A rate on the device can change between replays of a graph.
         rate = torch.zeros((), device=self.device) if on_gpu else optim.lr
-        options: dict[str, Any] = {"lr": rate, "fused": on_gpu, "capturable": on_gpu}
+        options: dict[str, Any] = {"lr": rate, "fused": True, "capturable": on_gpu}
         self.optimizer = torch.optim.AdamW(groups, betas=optim.betas, **options)
         if self.optimizer_state is not None:
             saved = self.optimizer_state["param_groups"]

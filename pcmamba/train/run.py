@@ -20,6 +20,7 @@ from pcmamba.train.callbacks import RunKeeper
 from pcmamba.train.checkpoint import newest_checkpoint
 from pcmamba.train.datamodule import CloudData, make_dataset, make_transforms
 from pcmamba.train.evaluate import Report, evaluate
+from pcmamba.train.memory import keep_freed_memory
 from pcmamba.train.metrics import read_metrics
 from pcmamba.train.module import ClassificationModule
 from pcmamba.train.progress import EpochProgress
@@ -62,6 +63,8 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
         KeyboardInterrupt: Ctrl-C was pressed; says how to go on.
     """
     _check_names(recipe)
+    if _devices(recipe.trainer)["accelerator"] == "cpu":
+        keep_freed_memory()
     folder, devices = _prepare_folder(recipe, resume), _devices(recipe.trainer)
     recipe = replace(recipe, out=str(folder))
     dataset = make_dataset(recipe.data)

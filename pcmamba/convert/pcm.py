@@ -6,14 +6,18 @@ Released names and shapes: repository SkyworkAI/PointCloudMamba at 57fdb29.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from torch import Tensor
 
+from pcmamba.convert.prompt_search import Batches, accuracy_on, search_prompt_blocks
 from pcmamba.models import PointClassifier, create_model
 from pcmamba.models.pcm import PROMPTS, PCMConfig
 from pcmamba.models.weights import load_strictly
+
+SEARCHES = ("search", "search-all")
+PromptRows = Mapping[str, int] | Literal["first-appearance", "search", "search-all"]
 
 # (released, ours), tried in turn; `*` stands for a stage, block or layer number.
 _NAMES = (
@@ -58,7 +62,9 @@ def from_released(
     state_dict: Mapping[str, Tensor],
     *,
     model: str = "pcm_tiny",
-    prompt_rows: Mapping[str, int] | Literal["first-appearance"] = "first-appearance",
+    prompt_rows: PromptRows = "first-appearance",
+    evaluate: Callable[[PointClassifier], float] | None = None,
+    batches: Batches | None = None,
 ) -> PointClassifier:
     """Build a classification model from the released code's weights.
 
@@ -69,17 +75,31 @@ def from_released(
         model: "pcm_tiny", "pcm" or "pcm_naive".
         prompt_rows: First row of `order_prompt.weight` of each order ("xyz" or "slab-xyz"). The
             released code draws this map from the order of a Python set, so no checkpoint holds it.
+            "first-appearance" numbers the orders as the layers use them. "search" takes the map
+            that scores best on validation data, see `search_prompt_blocks`; "search-all" tries
+            every map (720 for `pcm_tiny`). The choice stays in the model's configuration.
+        evaluate: For a search: returns the accuracy of a model on the CPU, in evaluation mode.
+        batches: For a search, instead of `evaluate`: validation batches (xyz (B, N, 3) as the
+            model takes them, labels (B,) int64). The released orders take directions from the
+            whole batch, so use the batch size of your evaluation.
 
     Returns:
         The model in evaluation mode.
 
     Raises:
         ValueError: A name has no counterpart, a tensor is missing or has another shape, or
-            `prompt_rows` does not name every order with the start of a block.
+            `prompt_rows` does not name every order with the start of a block, or a search gets
+            not one of `evaluate` and `batches`, or the model has no prompts.
 
     Example:
         `from_released(torch.load(file, weights_only=True)["model"], prompt_rows={"xyz": 12, …})`
     """
+    score = _score(prompt_rows, evaluate, batches)
+    if score is not None:
+        tried = from_released(state_dict, model=model)
+        blocks = search_prompt_blocks(tried, score, exhaustive=prompt_rows == "search-all")
+        prompt_rows = {order: PROMPTS * block for order, block in blocks.items()}
+    assert not isinstance(prompt_rows, str) or prompt_rows == "first-appearance"
     ours = {_renamed(name.removeprefix("module.")): t for name, t in state_dict.items()}
     for needed in ("embedding.0.weight", "head.4.weight"):
         if needed not in ours:
@@ -114,6 +134,24 @@ def to_released(model: PointClassifier) -> dict[str, Tensor]:
     return released
 
 
+def _score(
+    prompt_rows: PromptRows,
+    evaluate: Callable[[PointClassifier], float] | None,
+    batches: Batches | None,
+) -> Callable[[PointClassifier], float] | None:
+    if isinstance(prompt_rows, str) and prompt_rows not in (*SEARCHES, "first-appearance"):
+        known = "'first-appearance', 'search' or 'search-all'"
+        raise ValueError(f"prompt_rows must be a mapping, {known}, got {prompt_rows!r}")
+    given = (evaluate is not None) + (batches is not None)
+    searching = isinstance(prompt_rows, str) and prompt_rows in SEARCHES
+    if given != searching:
+        raise ValueError(
+            "evaluate or batches must be given with prompt_rows='search' or 'search-all', one of "
+            f"them and only then, got {given} with {prompt_rows!r}"
+        )
+    return accuracy_on(batches) if batches is not None else evaluate
+
+
 def _renamed(name: str, back: bool = False) -> str:
     for released, ours in _NAMES:
         source, target = (ours, released) if back else (released, ours)
@@ -141,8 +179,6 @@ def _prompt_blocks(
 ) -> dict[str, int] | None:
     if rows == "first-appearance":
         return None
-    if isinstance(rows, str):
-        raise ValueError(f"prompt_rows must be a mapping or 'first-appearance', got {rows!r}")
     wanted = set(_released_orders(model))
     named = {f"slab-{k}" if f"slab-{k}" in wanted else k: first for k, first in rows.items()}
     starts = {
@@ -154,10 +190,6 @@ def _prompt_blocks(
             f"got {dict(rows)}"
         )
     return {order: first // PROMPTS for order, first in named.items()}
-
-
-def _starts(blocks: int) -> list[int]:
-    return [PROMPTS * block for block in range(blocks)]
 
 
 def _released_orders(model: str) -> tuple[str, ...]:
