@@ -1,6 +1,7 @@
 """Differentiable operators: meaning, checks, reference and dispatch."""
 
 from pcmamba.ops._impl import Impl
+from pcmamba.ops.add_rms_norm import NormedStream, add_rms_norm
 from pcmamba.ops.ball_query import ball_query
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
@@ -19,9 +20,11 @@ __all__ = [
     "ORDERS",
     "Impl",
     "Neighbors",
+    "NormedStream",
     "ScanBranch",
     "Scope",
     "Serialization",
+    "add_rms_norm",
     "ball_query",
     "bidirectional_scan",
     "causal_conv1d",
