@@ -16,50 +16,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from pcmamba.kernels._triton import sigmoid, softplus
+from pcmamba.kernels._scan_triton import (
+    LOG2E,
+    contiguous,
+    load_rows,
+    load_vector,
+    row_stride,
+    rows_of,
+    steps_of,
+    then,
+)
+from pcmamba.kernels._triton import sigmoid
 
 STEPS, LANES, WARPS = 8, 32, 4
-LOG2E = 1.4426950408889634
-
-
-@triton.jit
-def _then(a_left, b_left, a_right, b_right):
-    return a_left * a_right, a_right * b_left + b_right
-
-
-@triton.jit
-def _rows_of(steps, start, length, perm_ptr, REVERSE: tl.constexpr):
-    """Rows that the steps read, clipped into the sequence."""
-    rows = tl.minimum(tl.maximum(steps, 0), length - 1)
-    if REVERSE:
-        rows = length - 1 - rows
-    if perm_ptr is not None:
-        rows = tl.load(perm_ptr + start + rows)
-    return start + rows
-
-
-@triton.jit
-def _load(ptr, rows, stride, cols, mask):
-    value = tl.load(ptr + rows[:, None] * stride + cols[None, :], mask=mask, other=0.0)
-    return value.to(tl.float32)
-
-
-@triton.jit
-def _steps_of(delta_ptr, rows, stride, offs_d, mask, bias, SOFTPLUS: tl.constexpr):
-    """Step sizes, 0 outside the sequence, and their slope in delta."""
-    v = _load(delta_ptr, rows, stride, offs_d, mask) + bias[None, :]
-    slope = tl.full(v.shape, 1.0, tl.float32)
-    if SOFTPLUS:
-        slope = tl.where(v > 20.0, 1.0, sigmoid(v))
-        v = softplus(v)
-    return tl.where(mask, v, 0.0), tl.where(mask, slope, 0.0)
-
-
-@triton.jit
-def _vector(ptr, offs, mask):
-    if ptr is None:
-        return tl.zeros(offs.shape, tl.float32)
-    return tl.load(ptr + offs, mask=mask, other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -79,7 +48,7 @@ def _scan_fwd_kernel(
     mask_dn = mask_d[:, None] & mask_n[None, :]
     place_dn = offs_d[:, None] * S + offs_n[None, :]
     A2 = tl.load(A2_ptr + place_dn, mask=mask_dn, other=0.0)
-    bias, skip = _vector(bias_ptr, offs_d, mask_d), _vector(D_ptr, offs_d, mask_d)
+    bias, skip = load_vector(bias_ptr, offs_d, mask_d), load_vector(D_ptr, offs_d, mask_d)
     state = tl.zeros((BD, BS), tl.float32)
     if initial_ptr is not None:
         state = tl.load(initial_ptr + seq * D * S + place_dn, mask=mask_dn, other=0.0)
@@ -91,19 +60,19 @@ def _scan_fwd_kernel(
         steps = first + offs_t
         valid = steps < length
         mask, mask_tn = valid[:, None] & mask_d[None, :], valid[:, None] & mask_n[None, :]
-        rows = _rows_of(steps, start, length, perm_ptr, REVERSE)
-        u = _load(u_ptr, rows, stride_u, offs_d, mask)
-        dt, _ = _steps_of(delta_ptr, rows, stride_delta, offs_d, mask, bias, SOFTPLUS)
-        B = _load(B_ptr, rows, stride_B, offs_n, mask_tn)
-        C = _load(C_ptr, rows, stride_C, offs_n, mask_tn)
+        rows = rows_of(steps, start, length, perm_ptr, REVERSE)
+        u = load_rows(u_ptr, rows, stride_u, offs_d, mask)
+        dt, _ = steps_of(delta_ptr, rows, stride_delta, offs_d, mask, bias, SOFTPLUS)
+        B = load_rows(B_ptr, rows, stride_B, offs_n, mask_tn)
+        C = load_rows(C_ptr, rows, stride_C, offs_n, mask_tn)
         a = tl.exp2(dt[:, :, None] * A2[None, :, :])
         b = (dt * u)[:, :, None] * B[:, None, :]
         b += tl.where((offs_t == 0)[:, None, None], a * state[None, :, :], 0.0)
-        _, h = tl.associative_scan((a, b), 0, _then)
+        _, h = tl.associative_scan((a, b), 0, then)
         state = tl.sum(tl.where((offs_t == T - 1)[:, None, None], h, 0.0), axis=0)
         y = tl.sum(h * C[:, None, :], axis=2) + skip[None, :] * u
         if z_ptr is not None:
-            z = _load(z_ptr, rows, stride_z, offs_d, mask)
+            z = load_rows(z_ptr, rows, stride_z, offs_d, mask)
             y *= z * sigmoid(z)
         out = y_ptr + rows[:, None] * D + offs_d[None, :]
         tl.store(out, y.to(y_ptr.dtype.element_ty), mask=mask)
@@ -130,7 +99,7 @@ def _scan_bwd_kernel(
     place_dn = offs_d[:, None] * S + offs_n[None, :]
     A2 = tl.load(A2_ptr + place_dn, mask=mask_dn, other=0.0)
     A = tl.load(A_ptr + place_dn, mask=mask_dn, other=0.0)
-    bias, skip = _vector(bias_ptr, offs_d, mask_d), _vector(D_ptr, offs_d, mask_d)
+    bias, skip = load_vector(bias_ptr, offs_d, mask_d), load_vector(D_ptr, offs_d, mask_d)
     carry = tl.zeros((BD, BS), tl.float32)
     if grad_last_ptr is not None:
         carry = tl.load(grad_last_ptr + seq * D * S + place_dn, mask=mask_dn, other=0.0)
@@ -143,30 +112,30 @@ def _scan_bwd_kernel(
         steps = tile * T + offs_t
         valid = steps < length
         mask, mask_tn = valid[:, None] & mask_d[None, :], valid[:, None] & mask_n[None, :]
-        rows = _rows_of(steps, start, length, perm_ptr, REVERSE)
-        before = _rows_of(steps - 1, start, length, perm_ptr, REVERSE)
-        after = _rows_of(steps + 1, start, length, perm_ptr, REVERSE)
+        rows = rows_of(steps, start, length, perm_ptr, REVERSE)
+        before = rows_of(steps - 1, start, length, perm_ptr, REVERSE)
+        after = rows_of(steps + 1, start, length, perm_ptr, REVERSE)
         inner, inner_n = mask & (offs_t > 0)[:, None], mask_tn & (offs_t > 0)[:, None]
-        u = _load(u_ptr, rows, stride_u, offs_d, mask)
-        dt, slope = _steps_of(delta_ptr, rows, stride_delta, offs_d, mask, bias, SOFTPLUS)
-        u_before = _load(u_ptr, before, stride_u, offs_d, inner)
-        dt_before, _ = _steps_of(delta_ptr, before, stride_delta, offs_d, inner, bias, SOFTPLUS)
+        u = load_rows(u_ptr, rows, stride_u, offs_d, mask)
+        dt, slope = steps_of(delta_ptr, rows, stride_delta, offs_d, mask, bias, SOFTPLUS)
+        u_before = load_rows(u_ptr, before, stride_u, offs_d, inner)
+        dt_before, _ = steps_of(delta_ptr, before, stride_delta, offs_d, inner, bias, SOFTPLUS)
         follows = ((steps + 1) < length)[:, None] & mask_d[None, :]
-        dt_after, _ = _steps_of(delta_ptr, after, stride_delta, offs_d, follows, bias, SOFTPLUS)
-        B = _load(B_ptr, rows, stride_B, offs_n, mask_tn)
-        B_before = _load(B_ptr, before, stride_B, offs_n, inner_n)
-        C = _load(C_ptr, rows, stride_C, offs_n, mask_tn)
-        grad = _load(grad_ptr, rows, stride_grad, offs_d, mask)
+        dt_after, _ = steps_of(delta_ptr, after, stride_delta, offs_d, follows, bias, SOFTPLUS)
+        B = load_rows(B_ptr, rows, stride_B, offs_n, mask_tn)
+        B_before = load_rows(B_ptr, before, stride_B, offs_n, inner_n)
+        C = load_rows(C_ptr, rows, stride_C, offs_n, mask_tn)
+        grad = load_rows(grad_ptr, rows, stride_grad, offs_d, mask)
 
         slot = start // T + seq + tile
         state = tl.load(states_ptr + slot * D * S + place_dn, mask=mask_dn, other=0.0)
         a = tl.exp2(dt[:, :, None] * A2[None, :, :])
         p = (dt_before * u_before)[:, :, None] * B_before[:, None, :]
         p = a * (p + tl.where((offs_t == 0)[:, None, None], state[None, :, :], 0.0))
-        _, p = tl.associative_scan((a, p), 0, _then)
+        _, p = tl.associative_scan((a, p), 0, then)
         h = p + (dt * u)[:, :, None] * B[:, None, :]
         if z_ptr is not None:
-            z = _load(z_ptr, rows, stride_z, offs_d, mask)
+            z = load_rows(z_ptr, rows, stride_z, offs_d, mask)
             s = sigmoid(z)
             y = tl.sum(h * C[:, None, :], axis=2) + skip[None, :] * u
             dz = grad * y * s * (1.0 + z * (1.0 - s))
@@ -181,7 +150,7 @@ def _scan_bwd_kernel(
         a_after = tl.exp2(dt_after[:, :, None] * A2[None, :, :])
         e = grad[:, :, None] * C[:, None, :]
         e += tl.where((offs_t == T - 1)[:, None, None], a_after * carry[None, :, :], 0.0)
-        _, g = tl.associative_scan((a_after, e), 0, _then, reverse=True)
+        _, g = tl.associative_scan((a_after, e), 0, then, reverse=True)
         carry = tl.sum(tl.where((offs_t == 0)[:, None, None], g, 0.0), axis=0)
         dinitial = tl.sum(tl.where((offs_t == 0)[:, None, None], a * g, 0.0), axis=0)
 
@@ -258,9 +227,9 @@ def selective_scan_fwd(
     states = A.new_empty(checkpoint_shape(rows, sequences, width, size))
     if last_state.numel():
         _scan_fwd_kernel[(triton.cdiv(width, LANES), sequences)](
-            u, delta, A * LOG2E, B, C, D, z, delta_bias, _contiguous(initial_state), perm,
+            u, delta, A * LOG2E, B, C, D, z, delta_bias, contiguous(initial_state), perm,
             offsets, y, last_state, states, width, size,
-            u.stride(0), delta.stride(0), B.stride(0), C.stride(0), _stride(z),
+            u.stride(0), delta.stride(0), B.stride(0), C.stride(0), row_stride(z),
             **_options(delta_softplus, reverse, size),
         )  # fmt: skip
     return y, last_state, states
@@ -299,10 +268,10 @@ def selective_scan_bwd(
     dB, dC = A.new_empty(2, blocks, rows, size)
     if dA.numel():
         _scan_bwd_kernel[(blocks, sequences)](
-            grad_y, _contiguous(grad_last_state), u, delta, A, A * LOG2E, B, C, D, z, delta_bias,
+            grad_y, contiguous(grad_last_state), u, delta, A, A * LOG2E, B, C, D, z, delta_bias,
             perm, offsets, states, du, ddelta, dA, dB, dC, dD, dz, dbias, dinitial,
             rows, width, size, grad_y.stride(0), u.stride(0), delta.stride(0), B.stride(0),
-            C.stride(0), _stride(z), **_options(delta_softplus, reverse, size),
+            C.stride(0), row_stride(z), **_options(delta_softplus, reverse, size),
         )  # fmt: skip
     none = A.new_empty(0)
     return (
@@ -328,11 +297,3 @@ def _options(softplus: bool, reverse: bool, size: int) -> dict[str, int | bool]:
         "BS": states,
         "num_warps": WARPS if states <= 16 else 2 * WARPS,
     }
-
-
-def _contiguous(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
-
-
-def _stride(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.stride(0)

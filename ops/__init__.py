@@ -10,6 +10,7 @@ from pcmamba.ops.group import group
 from pcmamba.ops.group_std import group_std
 from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
+from pcmamba.ops.local_bidirectional_scan import local_bidirectional_scan
 from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
 from pcmamba.ops.segment import segment_reduce
@@ -33,6 +34,7 @@ __all__ = [
     "group_std",
     "interpolate_knn",
     "knn",
+    "local_bidirectional_scan",
     "segment_reduce",
     "selective_scan",
     "serialize",

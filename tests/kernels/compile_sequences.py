@@ -1,0 +1,114 @@
+"""Compile the kernels on sequences without a GPU and print what they use.
+
+A script of its own: Triton compiles only in a process that does not interpret. Its argument is the
+compute capability, such as 90.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from pcmamba.kernels import add_rms_norm_triton
+from pcmamba.kernels import local_bidirectional_scan_triton as local
+
+BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+WIDE_POINTERS = (
+    "A_ptr A2_ptr D_ptr bias_ptr weight_ptr last_ptr states_ptr dA_ptr dB_ptr dC_ptr dD_ptr "
+    "dbias_ptr dinitial_ptr stream_ptr grad_stream_ptr residual_ptr dresidual_ptr scale_ptr "
+    "parts_ptr partial_ptr sums_ptr carry_ptr dsum_ptr"
+).split()
+ABSENT = ("perm_ptr", "initial_ptr", "grad_last_ptr")
+
+
+def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Kernel and constants of every case, by name."""
+    table: dict[str, tuple[Any, dict[str, Any]]] = {}
+    for channels in (192, 384, 1024):
+        blocks = add_rms_norm_triton.block_sizes(channels)
+        table[f"norm fwd C={channels}"] = add_rms_norm_triton._norm_fwd_kernel, blocks
+        table[f"norm bwd C={channels}"] = add_rms_norm_triton._norm_bwd_kernel, blocks
+    scan = {"SOFTPLUS": True, "REVERSE": True}
+    for segment, states in ((16, 16), (32, 16), (16, 64)):
+        for kernel, limit in (
+            (local._local_fwd_kernel, local.FORWARD),
+            (local._local_bwd_kernel, local.BACKWARD),
+        ):
+            blocks = local.block_sizes(states, segment, limit)
+            name = f"{kernel.__name__} M={segment} S={states}"
+            table[name] = kernel, blocks | scan | {"SEGMENT": segment}
+    return table
+
+
+def kind(name: str, dtype: str, constants: dict[str, Any]) -> str:
+    """Type of a kernel's argument."""
+    if name in constants:
+        return "constexpr"
+    if name == "offsets_ptr":
+        return "*i64"
+    if name.endswith("_ptr"):
+        return "*fp32" if name in WIDE_POINTERS else f"*{dtype}"
+    return "fp32" if name == "eps" else "i32"
+
+
+def resources(
+    kernel: Any, constants: dict[str, Any], dtype: str, capability: int
+) -> dict[str, int]:
+    """Bytes of stack, registers and instructions of the compiled kernel."""
+    constants = dict(constants)
+    warps = constants.pop("num_warps", 4)
+    names = kernel.arg_names
+    constants |= {name: None for name in ABSENT if name in names}
+    whole = [n.endswith("_ptr") or n in ("D", "C", "S", "width") or "stride" in n for n in names]
+    source = ASTSource(
+        kernel,
+        signature={n: kind(n, dtype, constants) for n in names},
+        constexprs={n: v for n, v in constants.items() if n in names},
+        attrs={
+            (i,): [["tt.divisibility", 16]]
+            for i, (n, yes) in enumerate(zip(names, whole, strict=True))
+            if yes and n not in constants
+        },
+    )
+    compiled = triton.compile(
+        source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps}
+    )
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        usage = _run("cuobjdump", "-res-usage", file.name)
+        code = _run("nvdisasm", "-c", file.name)
+    used = {key: int(re.search(rf"{key}:(\d+)", usage)[1]) for key in ("STACK", "LOCAL", "REG")}
+    shared = compiled.metadata.shared
+    found = {name: len(re.findall(rf"\b{name}\b", code)) for name in ("MUFU.EX2", "SHFL", "BAR")}
+    return {**used, "SHARED": shared, "LINES": code.count("/*0"), **found}
+
+
+def _run(tool: str, *arguments: str) -> str:
+    command = [BINARIES / tool, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def main() -> None:
+    """Print a JSON table: case against what the launcher's kernel takes."""
+    capability = int(sys.argv[1])
+    chosen = {k: v for k, v in cases().items() if not sys.argv[2:] or sys.argv[2] in k}
+    table = {
+        f"{name} {dtype}": resources(*case, dtype, capability)
+        for name, case in chosen.items()
+        for dtype in ("bf16", "fp32")
+    }
+    print(json.dumps(table))
+
+
+if __name__ == "__main__":
+    main()
