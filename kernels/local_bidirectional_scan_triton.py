@@ -235,7 +235,7 @@ def local_bidirectional_scan_fwd(
     y = torch.empty(rows, width, dtype=u.dtype, device=u.device)
     last_state = A.new_empty(sequences, width, size)
     states = A.new_empty(checkpoint_shape(rows, sequences, width, size, segment))
-    blocks = block_sizes(size, segment, FORWARD)
+    blocks = block_sizes(width, size, segment, FORWARD)
     if last_state.numel():
         _local_fwd_kernel[(triton.cdiv(width, blocks["BD"]), sequences)](
             u, delta, A * LOG2E, B, C, D, z, delta_bias, contiguous(initial_state), perm,
@@ -271,7 +271,7 @@ def local_bidirectional_scan_bwd(
     """
     rows, width = u.shape
     sequences, size = len(offsets) - 1, A.shape[1]
-    blocks = block_sizes(size, segment, BACKWARD)
+    blocks = block_sizes(width, size, segment, BACKWARD)
     count = triton.cdiv(width, blocks["BD"])
     A = A.float().contiguous()
     du, ddelta = (torch.empty(rows, width, dtype=t.dtype, device=u.device) for t in (u, delta))
@@ -295,8 +295,8 @@ def local_bidirectional_scan_bwd(
     return du, ddelta, dA.sum(0), dB.sum(0), dC.sum(0), skip, dz, bias, initial
 
 
-def block_sizes(states: int, segment: int, limit: int) -> dict[str, int]:
+def block_sizes(channels: int, states: int, segment: int, limit: int) -> dict[str, int]:
     """A tile of at most `limit` numbers; its steps lie in one thread whatever the rest."""
     steps, size = max(segment, MIN_STEPS), max(2, triton.next_power_of_2(states))
-    channels = max(2, min(32, limit // (steps * size)))
-    return {"T": steps, "BD": channels, "BS": size, "num_warps": 4}
+    width = max(2, min(32, limit // (steps * size), triton.next_power_of_2(channels)))
+    return {"T": steps, "BD": width, "BS": size, "num_warps": 4}

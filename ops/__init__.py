@@ -5,6 +5,7 @@ from pcmamba.ops.add_rms_norm import NormedStream, add_rms_norm
 from pcmamba.ops.ball_query import ball_query
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
+from pcmamba.ops.causal_conv1d_pair import ConvPair, causal_conv1d_pair
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.group import group
 from pcmamba.ops.group_std import group_std
@@ -19,6 +20,7 @@ from pcmamba.ops.serialize import Scope, Serialization, serialize
 
 __all__ = [
     "ORDERS",
+    "ConvPair",
     "Impl",
     "Neighbors",
     "NormedStream",
@@ -29,6 +31,7 @@ __all__ = [
     "ball_query",
     "bidirectional_scan",
     "causal_conv1d",
+    "causal_conv1d_pair",
     "farthest_point_sample",
     "group",
     "group_std",

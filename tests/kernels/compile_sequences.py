@@ -18,15 +18,16 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from pcmamba.kernels import add_rms_norm_triton
+from pcmamba.kernels import add_rms_norm_triton, causal_conv1d_triton
 from pcmamba.kernels import local_bidirectional_scan_triton as local
 
 BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-WIDE_POINTERS = (
-    "A_ptr A2_ptr D_ptr bias_ptr weight_ptr last_ptr states_ptr dA_ptr dB_ptr dC_ptr dD_ptr "
-    "dbias_ptr dinitial_ptr stream_ptr grad_stream_ptr residual_ptr dresidual_ptr scale_ptr "
-    "parts_ptr partial_ptr sums_ptr carry_ptr dsum_ptr"
-).split()
+WIDE_POINTERS = """
+A_ptr A2_ptr D_ptr bias_ptr weight_ptr back_bias_ptr back_weight_ptr last_ptr states_ptr dA_ptr
+dB_ptr dC_ptr dD_ptr dbias_ptr dinitial_ptr stream_ptr grad_stream_ptr residual_ptr dresidual_ptr
+scale_ptr parts_ptr back_parts_ptr
+""".split()  # noqa: SIM905 # one name a line would fill the file
+SIZES = ("D", "C", "S", "width")
 ABSENT = ("perm_ptr", "initial_ptr", "grad_last_ptr")
 
 
@@ -37,13 +38,19 @@ def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
         blocks = add_rms_norm_triton.block_sizes(channels)
         table[f"norm fwd C={channels}"] = add_rms_norm_triton._norm_fwd_kernel, blocks
         table[f"norm bwd C={channels}"] = add_rms_norm_triton._norm_bwd_kernel, blocks
+    conv = {"TAPS": 4, "SILU": True, "HALVINGS": 6}
+    conv |= {"BLOCK_T": causal_conv1d_triton.BLOCK_T, "BLOCK_D": causal_conv1d_triton.BLOCK_D}
+    for name in ("_conv_fwd_kernel", "_sum_bwd_kernel", "_conv_bwd_kernel"):
+        kernel = getattr(causal_conv1d_triton, name)
+        table[f"pair {name}"] = kernel, conv
+        table[f"ahead {name}"] = kernel, conv | {n: None for n in kernel.arg_names if "back" in n}
     scan = {"SOFTPLUS": True, "REVERSE": True}
     for segment, states in ((16, 16), (32, 16), (16, 64)):
         for kernel, limit in (
             (local._local_fwd_kernel, local.FORWARD),
             (local._local_bwd_kernel, local.BACKWARD),
         ):
-            blocks = local.block_sizes(states, segment, limit)
+            blocks = local.block_sizes(384, states, segment, limit)
             name = f"{kernel.__name__} M={segment} S={states}"
             table[name] = kernel, blocks | scan | {"SEGMENT": segment}
     return table
@@ -68,7 +75,7 @@ def resources(
     warps = constants.pop("num_warps", 4)
     names = kernel.arg_names
     constants |= {name: None for name in ABSENT if name in names}
-    whole = [n.endswith("_ptr") or n in ("D", "C", "S", "width") or "stride" in n for n in names]
+    whole = [n.endswith("_ptr") or n in SIZES or "stride" in n for n in names]
     source = ASTSource(
         kernel,
         signature={n: kind(n, dtype, constants) for n in names},
@@ -90,7 +97,7 @@ def resources(
     used = {key: int(re.search(rf"{key}:(\d+)", usage)[1]) for key in ("STACK", "LOCAL", "REG")}
     shared = compiled.metadata.shared
     found = {name: len(re.findall(rf"\b{name}\b", code)) for name in ("MUFU.EX2", "SHFL", "BAR")}
-    return {**used, "SHARED": shared, "LINES": code.count("/*0"), **found}
+    return {**used, "SHARED": shared, "LINES": len(re.findall(r"/\*[0-9a-f]{4}\*/", code)), **found}
 
 
 def _run(tool: str, *arguments: str) -> str:
