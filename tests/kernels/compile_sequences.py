@@ -18,15 +18,23 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from pcmamba.kernels import add_rms_norm_triton, causal_conv1d_triton
+from pcmamba.kernels import (
+    _scan_pack_triton,
+    _scan_segments_triton,
+    add_rms_norm_triton,
+    causal_conv1d_triton,
+    selective_scan_bwd_triton,
+    selective_scan_triton,
+)
 from pcmamba.kernels import local_bidirectional_scan_triton as local
 
 BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 WIDE_POINTERS = """
 A_ptr A2_ptr D_ptr bias_ptr weight_ptr back_bias_ptr back_weight_ptr last_ptr states_ptr dA_ptr
 dB_ptr dC_ptr dD_ptr dbias_ptr dinitial_ptr stream_ptr grad_stream_ptr residual_ptr dresidual_ptr
-scale_ptr parts_ptr back_parts_ptr
+scale_ptr parts_ptr back_parts_ptr BC_ptr dBC_ptr sums_ptr grads_ptr
 """.split()  # noqa: SIM905 # one name a line would fill the file
+INDEX_POINTERS = {"offsets_ptr": "*i64", "rows_ptr": "*i32"}
 SIZES = ("D", "C", "S", "width")
 ABSENT = ("perm_ptr", "initial_ptr", "grad_last_ptr")
 
@@ -53,15 +61,32 @@ def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
             blocks = local.block_sizes(384, states, segment, limit)
             name = f"{kernel.__name__} M={segment} S={states}"
             table[name] = kernel, blocks | scan | {"SEGMENT": segment}
-    return table
+    return table | scan_cases()
+
+
+def scan_cases() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """The kernels of the selective scan."""
+    forward = selective_scan_triton._scan_fwd_kernel
+    chosen = {
+        "fwd": (forward, {"SUMMARY": False}),
+        "summary fwd": (forward, {"SUMMARY": True}),
+        "summary bwd": (_scan_segments_triton.summary_bwd_kernel, {}),
+        "bwd": (selective_scan_bwd_triton._scan_bwd_kernel, {}),
+        "carry fwd": (_scan_segments_triton.carry_fwd_kernel, {}),
+        "carry bwd": (_scan_segments_triton.carry_bwd_kernel, {}),
+        "pack": (_scan_pack_triton._pack_kernel, {"REVERSE": True}),
+        "add": (selective_scan_bwd_triton._add_blocks_kernel, {}),
+    }
+    options = {"SOFTPLUS": True, "WIDE": False, "num_warps": 1}
+    return {f"scan {name}": (kernel, options | more) for name, (kernel, more) in chosen.items()}
 
 
 def kind(name: str, dtype: str, constants: dict[str, Any]) -> str:
     """Type of a kernel's argument."""
     if name in constants:
         return "constexpr"
-    if name == "offsets_ptr":
-        return "*i64"
+    if name in INDEX_POINTERS:
+        return INDEX_POINTERS[name]
     if name.endswith("_ptr"):
         return "*fp32" if name in WIDE_POINTERS else f"*{dtype}"
     return "fp32" if name == "eps" else "i32"
