@@ -36,24 +36,42 @@ def tiles_per_segment(tokens: int, sequences: int, blocks: int) -> int:
 
 
 @triton.jit
-def find_segment(segment_id, offsets_ptr, search_steps, num_sequences, TILES):
-    """Sequence that owns `segment_id`, the segment's number in it, its first row and its length.
+def _owner(place, offsets_ptr, search_steps, num_sequences, steps, SPARE: tl.constexpr):
+    """Sequence i that owns the places from offsets[i] // steps + SPARE i.
 
-    Sequence i owns the ids from offsets[i] // (steps of a segment) + i: room for all its segments
-    without reading lengths on the host. The last ids of a sequence may own no steps.
+    That is room for all it needs without reading lengths on the host.
     """
-    segment_steps = TILES * STEPS
-    low = segment_id * 0
+    low = place * 0
     high = low + num_sequences
     for _ in range(0, search_steps):
         middle = (low + high) // 2
-        reached = tl.load(offsets_ptr + middle) // segment_steps + middle <= segment_id
+        reached = tl.load(offsets_ptr + middle) // steps + SPARE * middle <= place
         low = tl.where(reached, middle, low)
         high = tl.where(reached, high, middle)
-    start = tl.load(offsets_ptr + low)
-    length = (tl.load(offsets_ptr + low + 1) - start).to(tl.int32)
-    segment = (segment_id - (start // segment_steps + low)).to(tl.int32)
-    return low, segment, start, length
+    return low
+
+
+@triton.jit
+def find_segment(segment_id, offsets_ptr, search_steps, num_sequences, TILES):
+    """Sequence that owns `segment_id`, the segment's number in it, its first row and its length.
+
+    The last ids of a sequence may own no steps.
+    """
+    segment_steps = TILES * STEPS
+    seq = _owner(segment_id, offsets_ptr, search_steps, num_sequences, segment_steps, 1)
+    start = tl.load(offsets_ptr + seq)
+    length = (tl.load(offsets_ptr + seq + 1) - start).to(tl.int32)
+    segment = (segment_id - (start // segment_steps + seq)).to(tl.int32)
+    return seq, segment, start, length
+
+
+@triton.jit
+def find_tile(slot, offsets_ptr, search_steps, num_sequences):
+    """Number of the tile that owns `slot` in its sequence, the sequence's first row and length."""
+    seq = _owner(slot, offsets_ptr, search_steps, num_sequences, STEPS, 2)
+    start = tl.load(offsets_ptr + seq)
+    length = (tl.load(offsets_ptr + seq + 1) - start).to(tl.int32)
+    return (slot - first_slot(start, seq)).to(tl.int32), start, length
 
 
 @triton.jit
@@ -96,18 +114,14 @@ def load_rows(ptr, rows, stride, cols):
     return tl.load(ptr + rows * stride + cols).to(tl.float32)
 
 
-@triton.jit(do_not_specialize=["TILES"])
+@triton.jit
 def _pack_kernel(
     B_ptr, C_ptr, perm_ptr, offsets_ptr, rows_ptr, BC_ptr, S, S_pad, stride_B, stride_C,
-    search_steps, num_sequences, TILES,
+    search_steps, num_sequences,
     REVERSE: tl.constexpr,
 ):  # fmt: skip
-    pid = tl.program_id(0).to(tl.int64)
-    seq, segment, start, length = find_segment(
-        pid // TILES, offsets_ptr, search_steps, num_sequences, TILES
-    )
-    tile = segment * TILES + (pid % TILES).to(tl.int32)
-    slot = first_slot(start, seq) + tile
+    slot = tl.program_id(0).to(tl.int64)
+    tile, start, length = find_tile(slot, offsets_ptr, search_steps, num_sequences)
     offs_t = tl.arange(0, STEPS)
     valid = offs_t + tile * STEPS < length
     if tile * STEPS < length:
@@ -241,12 +255,11 @@ def pack(
         wide=total * max(width, *map(row_stride, sequences)) >= 2**31,
     )
     B, C = lanes_last(B), lanes_last(C)
-    if num_segments:
-        _pack_kernel[(num_segments * packed.tiles,)](
+    if num_slots:
+        _pack_kernel[(num_slots,)](
             *(B, C, perm, offsets, packed.rows, packed.BC, S, packed.S_pad),
             *(B.stride(0), C.stride(0), *packed.search[1:]),
             REVERSE=reverse,
-            TILES=packed.tiles,
             num_warps=1,
         )
     return packed

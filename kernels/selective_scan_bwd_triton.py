@@ -23,6 +23,7 @@ from pcmamba.kernels._scan_pack_triton import (
     Packed,
     channel_index,
     find_segment,
+    find_tile,
     first_slot,
     lanes_last,
     load_channels,
@@ -140,18 +141,14 @@ def _scan_bwd_kernel(
     tl.store(dbias_ptr + segment_id * width + offs_d, dbias)
 
 
-@triton.jit(do_not_specialize=["TILES"])
+@triton.jit
 def _add_blocks_kernel(
     dBC_ptr, rows_ptr, dB_ptr, dC_ptr, S, S_pad, num_slots, num_blocks, offsets_ptr, search_steps,
-    num_sequences, TILES,
+    num_sequences,
 ):  # fmt: skip
     """Add the partial sums of one tile over the blocks of channels, in order, into its rows."""
-    pid = tl.program_id(0).to(tl.int64)
-    seq, segment, start, length = find_segment(
-        pid // TILES, offsets_ptr, search_steps, num_sequences, TILES
-    )
-    tile = segment * TILES + (pid % TILES).to(tl.int32)
-    slot = first_slot(start, seq) + tile
+    slot = tl.program_id(0).to(tl.int64)
+    tile, _start, length = find_tile(slot, offsets_ptr, search_steps, num_sequences)
     offs_t = tl.arange(0, STEPS)[None, :]
     valid = offs_t + tile * STEPS < length
     if tile * STEPS < length:
@@ -205,11 +202,10 @@ def _carry_back(
 def _add_blocks(packed: Packed, dBC: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     dB = torch.empty(B.shape, dtype=B.dtype, device=B.device)
     dC = torch.empty(C.shape, dtype=C.dtype, device=C.device)
-    if packed.num_segments:
-        _add_blocks_kernel[(packed.num_segments * packed.tiles,)](
+    if len(packed.rows):
+        _add_blocks_kernel[(len(packed.rows),)](
             *(dBC, packed.rows, dB, dC, B.shape[1], packed.S_pad),
             *(len(packed.rows), packed.num_blocks, *packed.search),
-            TILES=packed.tiles,
             num_warps=1,
         )
     return dB, dC
