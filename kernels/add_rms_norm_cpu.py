@@ -6,6 +6,8 @@ depend on the number of threads.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numba import njit, prange
@@ -26,7 +28,7 @@ def add_rms_norm_fwd(
     scale = wide.new_empty(len(wide))
     other = wide if residual is None else residual.detach().float()
     limit_threads()
-    arrays = (t.numpy() for t in (wide, other, weight.detach().float(), y, stream, scale))
+    arrays: Any = [t.numpy() for t in (wide, other, weight.detach().float(), y, stream, scale)]
     _forward(*arrays, np.float32(eps), residual is not None)
     return y.to(dtype), stream, scale
 
@@ -46,15 +48,16 @@ def add_rms_norm_bwd(
     more = grad if grad_stream is None else grad_stream.detach().float()
     parts = stream.new_zeros((rows + ROWS - 1) // ROWS, channels)
     limit_threads()
-    inputs = (t.numpy() for t in (grad, more, weight.detach().float(), stream, scale))
-    _backward(*inputs, dx.numpy(), parts.numpy(), grad_stream is not None)
+    tensors = (grad, more, weight.detach().float(), stream, scale, dx, parts)
+    arrays: Any = [t.numpy() for t in tensors]
+    _backward(*arrays, grad_stream is not None)
     dresidual = stream.new_empty(0) if residual_dtype is None else dx.to(residual_dtype, copy=True)
     return dx.to(x_dtype), add_parts(parts).clone(), dresidual
 
 
 # Only sums reassociate, so that they fill vector registers; the order stays fixed.
 @njit(fastmath={"reassoc", "contract"}, cache=True, error_model="numpy")
-def _mean_square(values: Array) -> float:
+def _mean_square(values: Array) -> Any:
     total = np.float32(0)
     for c in range(len(values)):
         total += values[c] * values[c]
@@ -62,7 +65,7 @@ def _mean_square(values: Array) -> float:
 
 
 @njit(fastmath={"reassoc", "contract"}, cache=True, error_model="numpy")
-def _mean_product(grad: Array, weight: Array, values: Array) -> float:
+def _mean_product(grad: Array, weight: Array, values: Array) -> Any:
     total = np.float32(0)
     for c in range(len(values)):
         total += grad[c] * weight[c] * values[c]

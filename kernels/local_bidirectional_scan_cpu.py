@@ -52,9 +52,9 @@ def local_bidirectional_scan_fwd(
     sequences = len(offsets) - 1
     y = u.new_empty(len(u), scan.channels, dtype=torch.float32)
     last = y.new_empty(sequences, scan.states, scan.channels)
-    kept = y.new_zeros(checkpoint_shape(len(u), sequences, *A.shape, segment))
+    kept = y.new_zeros(selective_scan_cpu.checkpoint_shape(len(u), sequences, *A.shape))
     limit_threads()
-    arrays = (t.view(-1).numpy() for t in (y, last, kept))
+    arrays: Any = [t.view(-1).numpy() for t in (y, last, kept)]
     _forward(scan, *arrays, segment)
     y = y[:, : u.shape[1]].contiguous().to(u.dtype)
     return y, channel_major(last, u.shape[1]), kept
