@@ -28,8 +28,9 @@ def add_rms_norm_fwd(
     scale = wide.new_empty(len(wide))
     other = wide if residual is None else residual.detach().float()
     limit_threads()
-    arrays: Any = [t.numpy() for t in (wide, other, weight.detach().float(), y, stream, scale)]
-    _forward(*arrays, np.float32(eps), residual is not None)
+    arguments: Any = [t.numpy() for t in (wide, other, weight.detach().float(), y, stream, scale)]
+    arguments += [np.float32(eps), residual is not None]
+    _forward(*arguments)
     return y.to(dtype), stream, scale
 
 
@@ -49,8 +50,8 @@ def add_rms_norm_bwd(
     parts = stream.new_zeros((rows + ROWS - 1) // ROWS, channels)
     limit_threads()
     tensors = (grad, more, weight.detach().float(), stream, scale, dx, parts)
-    arrays: Any = [t.numpy() for t in tensors]
-    _backward(*arrays, grad_stream is not None)
+    arguments: Any = [*(t.numpy() for t in tensors), grad_stream is not None]
+    _backward(*arguments)
     dresidual = stream.new_empty(0) if residual_dtype is None else dx.to(residual_dtype, copy=True)
     return dx.to(x_dtype), add_parts(parts).clone(), dresidual
 

@@ -54,8 +54,7 @@ def local_bidirectional_scan_fwd(
     last = y.new_empty(sequences, scan.states, scan.channels)
     kept = y.new_zeros(selective_scan_cpu.checkpoint_shape(len(u), sequences, *A.shape))
     limit_threads()
-    arrays: Any = [t.view(-1).numpy() for t in (y, last, kept)]
-    _forward(scan, *arrays, segment)
+    _forward(scan, y.view(-1).numpy(), last.view(-1).numpy(), kept.view(-1).numpy(), segment)
     y = y[:, : u.shape[1]].contiguous().to(u.dtype)
     return y, channel_major(last, u.shape[1]), kept
 
