@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pcmamba.kernels._triton import sigmoid
 
-BLOCK_T, BLOCK_D = 32, 64
+FORWARD, BACKWARD = (16, 128), (32, 64)  # rows and channels of a tile
 
 
 class _Side(NamedTuple):
@@ -105,9 +105,9 @@ def _forward(
 ) -> tuple[Tensor | None, Tensor | None]:
     y, back_y = (_like(x) if side.weight is not None else None for side in (ahead, back))
     if x.numel():
-        _conv_fwd_kernel[_grid(x)](
+        _conv_fwd_kernel[_grid(x, FORWARD)](
             x, *_taps(ahead), *_taps(back), offsets, y, back_y, *x.shape, len(offsets) - 1,
-            x.stride(0), SILU=silu, **_options(ahead, back, offsets),
+            x.stride(0), SILU=silu, **_options(ahead, back, offsets, FORWARD),
         )  # fmt: skip
     return y, back_y
 
@@ -116,19 +116,19 @@ def _backward(
     x: Tensor, ahead: _Side, back: _Side, offsets: Tensor, silu: bool
 ) -> tuple[Tensor, Tensor]:
     """Return dx, and for each direction given the sums (W + 1, D) for its taps and bias."""
-    options = _options(ahead, back, offsets)
+    options = _options(ahead, back, offsets, BACKWARD)
     given = [side.weight is not None for side in (ahead, back)]
     dsum, back_dsum = (_like(x) if here else None for here in given)
-    shape = sum(given), triton.cdiv(len(x), BLOCK_T), int(options["TAPS"]) + 1, x.shape[1]
+    shape = sum(given), triton.cdiv(len(x), BACKWARD[0]), int(options["TAPS"]) + 1, x.shape[1]
     parts = torch.empty(shape, dtype=torch.float32, device=x.device)
     dx = _like(x)
     if x.numel():
-        _sum_bwd_kernel[_grid(x)](
+        _sum_bwd_kernel[_grid(x, BACKWARD)](
             x, *_taps(ahead), *_taps(back), ahead.grad, back.grad, offsets, dsum, back_dsum,
             parts[0], parts[-1], *x.shape, len(offsets) - 1, x.stride(0), _stride(ahead.grad),
             _stride(back.grad), SILU=silu, **options,
         )  # fmt: skip
-        _conv_bwd_kernel[_grid(x)](
+        _conv_bwd_kernel[_grid(x, BACKWARD)](
             dsum, _taps(ahead)[0], back_dsum, _taps(back)[0], offsets, dx, *x.shape,
             len(offsets) - 1, **options,
         )  # fmt: skip
@@ -148,17 +148,17 @@ def _stride(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.stride(0)
 
 
-def _grid(x: Tensor) -> tuple[int, int]:
-    return triton.cdiv(len(x), BLOCK_T), triton.cdiv(x.shape[1], BLOCK_D)
+def _grid(x: Tensor, tile: tuple[int, int]) -> tuple[int, int]:
+    return triton.cdiv(len(x), tile[0]), triton.cdiv(x.shape[1], tile[1])
 
 
-def _options(ahead: _Side, back: _Side, offsets: Tensor) -> dict[str, int]:
+def _options(ahead: _Side, back: _Side, offsets: Tensor, tile: tuple[int, int]) -> dict[str, int]:
     taps = [side.weight.shape[1] for side in (ahead, back) if side.weight is not None]
     return {
         "TAPS": max(taps),
         "HALVINGS": (len(offsets) - 1).bit_length(),
-        "BLOCK_T": BLOCK_T,
-        "BLOCK_D": BLOCK_D,
+        "BLOCK_T": tile[0],
+        "BLOCK_D": tile[1],
     }
 
 

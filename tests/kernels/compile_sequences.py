@@ -47,10 +47,11 @@ def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
         table[f"norm fwd C={channels}"] = add_rms_norm_triton._norm_fwd_kernel, blocks
         table[f"norm bwd C={channels}"] = add_rms_norm_triton._norm_bwd_kernel, blocks
     conv = {"TAPS": 4, "SILU": True, "HALVINGS": 6}
-    conv |= {"BLOCK_T": causal_conv1d_triton.BLOCK_T, "BLOCK_D": causal_conv1d_triton.BLOCK_D}
     for name in ("_conv_fwd_kernel", "_sum_bwd_kernel", "_conv_bwd_kernel"):
+        tile = causal_conv1d_triton.FORWARD if "fwd" in name else causal_conv1d_triton.BACKWARD
+        conv |= {"BLOCK_T": tile[0], "BLOCK_D": tile[1]}
         kernel = getattr(causal_conv1d_triton, name)
-        table[f"pair {name}"] = kernel, conv
+        table[f"pair {name}"] = kernel, dict(conv)
         table[f"ahead {name}"] = kernel, conv | {n: None for n in kernel.arg_names if "back" in n}
     scan = {"SOFTPLUS": True, "REVERSE": True}
     for segment, states in ((16, 16), (32, 16), (16, 64)):
