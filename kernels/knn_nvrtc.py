@@ -1,4 +1,4 @@
-"""CUDA launchers of the nearest neighbour search: all pairs, or a tree of boxes for large clouds."""
+"""CUDA launchers of the nearest neighbour search: all pairs, or a tree of boxes beyond."""
 
 from __future__ import annotations
 
