@@ -42,13 +42,13 @@ def register_shape(longest: int) -> tuple[int, int]:
     return threads, points
 
 
-def box_shape(longest: int, threads: int = BOX_THREADS) -> tuple[int, int]:
+def box_shape(longest: int) -> tuple[int, int]:
     """Boxes a warp, rounded up to whole warps of lanes, and points a box."""
     size = BOX
     while -(-longest // size) > MOST_SLOTS:
         size *= 2
     boxes = -(-longest // size)
-    return -(-boxes // threads) * 32, size
+    return -(-boxes // BOX_THREADS) * 32, size
 
 
 def _in_registers(

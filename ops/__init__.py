@@ -6,6 +6,7 @@ from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.group import group
+from pcmamba.ops.group_affine_max import group_affine_max
 from pcmamba.ops.group_max import group_max
 from pcmamba.ops.group_std import group_std
 from pcmamba.ops.interpolate_knn import interpolate_knn
@@ -28,6 +29,7 @@ __all__ = [
     "causal_conv1d",
     "farthest_point_sample",
     "group",
+    "group_affine_max",
     "group_max",
     "group_std",
     "interpolate_knn",
