@@ -8,6 +8,7 @@ from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.group import group
 from pcmamba.ops.group_affine_max import group_affine_max
 from pcmamba.ops.group_max import group_max
+from pcmamba.ops.group_softmax import group_softmax
 from pcmamba.ops.group_std import group_std
 from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
@@ -31,6 +32,7 @@ __all__ = [
     "group",
     "group_affine_max",
     "group_max",
+    "group_softmax",
     "group_std",
     "interpolate_knn",
     "knn",
