@@ -34,9 +34,9 @@ def group_softmax_bwd(
     clouds, queries, k = idx.shape
     start, slot = inverse_table(idx.reshape(clouds, queries * k), feat.shape[1])
     dfeat = torch.zeros(feat.shape)
-    wide = (grad.detach().float(), feat.detach().float(), mean, log_sum)
-    arrays = [tensor.contiguous().numpy() for tensor in (*wide, start, slot)]
-    _scatter(*arrays, k, dfeat.numpy())
+    slope, rows = (tensor.detach().float().contiguous().numpy() for tensor in (grad, feat))
+    saved = (mean.numpy(), log_sum.numpy(), start.numpy(), slot.numpy())
+    _scatter(slope, rows, *saved, k, dfeat.numpy())
     return dfeat.to(feat.dtype)
 
 

@@ -14,8 +14,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from pcmamba.kernels.group_max_triton import AHEAD, BLOCK_M, BLOCK_S, channel_block
+from pcmamba.kernels.group_max_triton import BLOCK_S, channel_block
 from pcmamba.kernels.inverse_table import inverse_table
+
+BLOCK_M = 2  # queries a program pools: three sums each
+AHEAD = 4  # neighbours in flight
 
 
 def group_softmax_fwd(feat: Tensor, idx: Tensor) -> tuple[Tensor, Tensor]:

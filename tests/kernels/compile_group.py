@@ -53,7 +53,9 @@ def resources(kernel, dtype: str, channels: int, pool: bool) -> dict[str, int]:
     module = group_max_triton if pool else group_triton
     blocks = {**ROW_BLOCKS, "BLOCK_C": module.channel_block(channels)}
     if pool:
-        blocks.update(BLOCK_M=module.BLOCK_M, BLOCK_S=module.BLOCK_S, AHEAD=module.AHEAD)
+        softmax = kernel is group_softmax_triton._weigh_kernel
+        own = group_softmax_triton if softmax else group_max_triton
+        blocks.update(BLOCK_M=own.BLOCK_M, BLOCK_S=group_max_triton.BLOCK_S, AHEAD=own.AHEAD)
     aligned = [n.endswith("_ptr") or (n == "C" and channels % 16 == 0) for n in names]
     source = ASTSource(
         kernel,
