@@ -117,3 +117,34 @@ def test_neighbours(emulated: None, monkeypatch: pytest.MonkeyPatch, tree: bool)
 def test_a_tree_of_more_levels(emulated: None) -> None:
     assert len(knn_nvrtc.tree_slots(40_000, 1)) == 3
     searched(cloud(4, 6), cloud(40_000, 7), [4], [40_000], 16)
+
+
+def test_named_for_cpu_tensors_it_is_refused() -> None:
+    with pytest.raises(ValueError, match="impl='nvrtc' must get CUDA tensors, got cpu"):
+        farthest_point_sample(cloud(9)[None], 2, impl="nvrtc")
+    with pytest.raises(ValueError, match="impl='nvrtc' must get CUDA tensors, got cpu"):
+        knn(cloud(9)[None], cloud(9)[None], 2, impl="nvrtc")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("lattice", [0, 12])
+@pytest.mark.parametrize(("points", "count"), [(100, 50), (1024, 512), (8192, 300), (20000, 700)])
+def test_samples_on_the_gpu(points: int, count: int, lattice: int) -> None:
+    xyz = cloud(3 * points, lattice=lattice).view(3, points, 3)
+    found = [farthest_point_sample(xyz.cuda(), count, impl="nvrtc").cpu() for _ in range(2)]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], farthest_point_sample(xyz, count, impl="cpu"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("lattice", [0, 12])
+@pytest.mark.parametrize(("points", "k"), [(100, 32), (1024, 24), (5000, 16), (60000, 16)])
+def test_neighbours_on_the_gpu(points: int, k: int, lattice: int) -> None:
+    support = cloud(2 * points, lattice=lattice).view(2, points, 3)
+    query = cloud(2000, 1, lattice).view(2, 1000, 3)
+    found = [knn(query.cuda(), support.cuda(), k, impl="nvrtc") for _ in range(2)]
+    expected = knn(query, support, k, impl="cpu")
+    for idx, dist2 in found:
+        assert torch.equal(idx.cpu(), expected.idx) and torch.equal(dist2.cpu(), expected.dist2)
+    with pytest.raises(ValueError, match="k must be at most 32 for impl='nvrtc', got 33"):
+        knn(query.cuda(), support.cuda(), 33, impl="nvrtc")
