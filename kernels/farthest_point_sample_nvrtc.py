@@ -11,7 +11,7 @@ from pcmamba.kernels.curve_nvrtc import curve_order
 REGISTER_POINTS = 8192  # 8 for each of 1024 threads
 BOX = 128
 BOX_THREADS = 512
-MOST_SLOTS = 4096  # 36 bytes of shared memory each
+MOST_SLOTS = 2560  # 36 bytes of shared memory each: 90 KiB, which every chip from 8.0 has
 BOX_ROWS = 9
 
 
