@@ -11,6 +11,9 @@ from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.causal_conv1d_pair import ConvPair, causal_conv1d_pair
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.group import group
+from pcmamba.ops.group_affine_max import group_affine_max
+from pcmamba.ops.group_max import group_max
+from pcmamba.ops.group_softmax import group_softmax
 from pcmamba.ops.group_std import group_std
 from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
@@ -42,6 +45,9 @@ __all__ = [
     "causal_conv1d_pair",
     "farthest_point_sample",
     "group",
+    "group_affine_max",
+    "group_max",
+    "group_softmax",
     "group_std",
     "interpolate_knn",
     "knn",

@@ -26,8 +26,16 @@ def working_dtype(*tensors: Tensor | None) -> torch.dtype:
     return torch.float64 if doubles else torch.float32
 
 
-def resolve_sequence_impl(impl: str, leading: Tensor, *others: Tensor | None) -> str:
+def resolve_sequence_impl(
+    impl: str,
+    leading: Tensor,
+    *others: Tensor | None,
+    available: tuple[str, ...] = ("cpu", "triton"),
+    prefer_nvrtc: bool = False,
+) -> str:
     """Choose the implementation by device; float64 anywhere means the reference.
+
+    `available` and `prefer_nvrtc` are those of `resolve_impl`.
 
     Raises:
         TypeError: `impl` names a kernel and a tensor is float64.
@@ -35,7 +43,7 @@ def resolve_sequence_impl(impl: str, leading: Tensor, *others: Tensor | None) ->
     doubles = working_dtype(leading, *others) == torch.float64
     if doubles and impl == "auto":
         return "reference"
-    chosen = resolve_impl(impl, leading, ("cpu", "triton"))
+    chosen = resolve_impl(impl, leading, available, prefer_nvrtc=prefer_nvrtc)
     if doubles and chosen != "reference":
         raise TypeError(
             f"impl={impl!r} must get float16, bfloat16 or float32, got float64; "

@@ -16,6 +16,8 @@ from pcmamba.ops._points import check_finite, check_point_offsets, working_point
 from pcmamba.ops._sequences import check_index, dense_offsets, resolve_sequence_impl
 from pcmamba.ops.neighbors import squared_distance
 
+IMPLS = ("cpu", "triton", "nvrtc")
+
 
 def farthest_point_sample(
     xyz: Tensor,
@@ -37,7 +39,8 @@ def farthest_point_sample(
             host then waits for them, and `torch.compile` cannot see the size.
         start: Index of the first sample inside its cloud, one for all or (B,) int64.
         offsets: (B + 1,) int64 bounds of the clouds in `xyz`, from 0 to T.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto", which takes "nvrtc" on a GPU where
+            it is installed. A named choice never falls back.
 
     Returns:
         (B, M) int64 indices in the order of sampling. Ragged: (sum of M,) int64, cloud after
@@ -51,7 +54,7 @@ def farthest_point_sample(
     Source: Qi et al., PointNet++ (2017), section 3.2.
     """
     (points,) = working_points(xyz=xyz.detach())
-    chosen = resolve_sequence_impl(impl, points)
+    chosen = resolve_sequence_impl(impl, points, available=IMPLS, prefer_nvrtc=True)
     if offsets is not None:
         check_shapes(xyz=(xyz, "T 3"))
         return _ragged(points, num_samples, start, offsets, chosen)
@@ -203,6 +206,10 @@ def _launchers(impl: str) -> Any:
         from pcmamba.kernels import farthest_point_sample_cpu
 
         return farthest_point_sample_cpu
+    if impl == "nvrtc":
+        from pcmamba.kernels import farthest_point_sample_nvrtc
+
+        return farthest_point_sample_nvrtc
     from pcmamba.kernels import farthest_point_sample_triton
 
     return farthest_point_sample_triton

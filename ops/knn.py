@@ -20,6 +20,9 @@ from pcmamba.ops.neighbors import (
     search_bounds,
 )
 
+IMPLS = ("cpu", "triton", "nvrtc")
+WARP_NEIGHBORS = 32
+
 
 def knn(
     query: Tensor,
@@ -43,9 +46,11 @@ def knn(
         k: Neighbours of each query.
         query_offsets: (B + 1,) int64 bounds of the clouds in `query`, from 0 to Q.
         support_offsets: (B + 1,) int64 bounds of the clouds in `support`, from 0 to T.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back. "cpu"
-            compares all pairs, and asks a k-d tree in clouds of more than 16384 points; only the
-            reference holds all distances at once.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back.
+            "cpu" compares all pairs, and asks a k-d tree in clouds of more than 16384 points;
+            "nvrtc" takes k <= 32, and searches a tree where the clouds have more than 4096 points
+            on average; only the reference holds all distances at once. "auto" takes "nvrtc" on a
+            GPU where it is installed and takes the k.
 
     Returns:
         idx: (B, M, K) int64, counted inside the cloud; not differentiable. Ragged: (Q, K), padded
@@ -54,15 +59,20 @@ def knn(
             padded with 0; differentiable in both point sets.
 
     Raises:
-        ValueError: Shapes disagree, `k < 1` or (dense) `k > N`, one offsets argument without the
-            other, or (CPU) a coordinate is not finite.
+        ValueError: Shapes disagree, `k < 1` or (dense) `k > N`, `k > 32` for "nvrtc", one offsets
+            argument without the other, or (CPU) a coordinate is not finite.
         TypeError: Points are not floating point, or offsets not int64.
         NotImplementedError: dist2 is differentiated twice, other than by "reference".
     """
     points, others = working_points(query=query, support=support)
-    chosen = resolve_sequence_impl(impl, points, others)
+    fits = 1 <= k <= WARP_NEIGHBORS
+    chosen = resolve_sequence_impl(impl, points, others, available=IMPLS, prefer_nvrtc=fits)
     bounds = search_bounds(query, support, query_offsets, support_offsets)
     _check_k(k, support, ragged=query_offsets is not None)
+    if chosen == "nvrtc" and not fits:
+        raise ValueError(
+            f"k must be at most {WARP_NEIGHBORS} for impl='nvrtc', got {k}; ask for impl='triton'"
+        )
     if chosen != "reference":
         dist2, idx = knn_fwd(points.reshape(-1, 3), others.reshape(-1, 3), *bounds, k, chosen)
         shape = (*query.shape[:-1], k)
@@ -130,6 +140,10 @@ def _launchers(impl: str) -> Any:
         from pcmamba.kernels import knn_cpu
 
         return knn_cpu
+    if impl == "nvrtc":
+        from pcmamba.kernels import knn_nvrtc
+
+        return knn_nvrtc
     from pcmamba.kernels import knn_triton
 
     return knn_triton

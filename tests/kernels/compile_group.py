@@ -1,4 +1,4 @@
-"""Compile the kernels of `group` and `group_std` for sm_90 without a GPU and print what they use.
+"""Compile the kernels of `group` and the pools for sm_90 without a GPU and print what they use.
 
 A script of its own: Triton compiles only in a process that does not interpret.
 """
@@ -15,11 +15,16 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from pcmamba.kernels import group_std_triton, group_triton
+from pcmamba.kernels import (
+    group_max_triton,
+    group_softmax_triton,
+    group_std_triton,
+    group_triton,
+)
 
 BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 INDEX_POINTERS = ("idx_ptr", "start_ptr", "slot_ptr")
-FLOAT_POINTERS = ("mean_ptr", "scale_ptr", "moments_ptr")
+FLOAT_POINTERS = ("mean_ptr", "scale_ptr", "moments_ptr", "log_sum_ptr")
 ROW_BLOCKS = {
     "BLOCK_R": group_triton.BLOCK_R,
     "BLOCK_S": group_triton.BLOCK_S,
@@ -28,19 +33,29 @@ ROW_BLOCKS = {
 }
 
 
+POOLS = (group_max_triton, group_softmax_triton)
+
+
 def kind(name: str, dtype: str) -> str:
     """Type of a kernel's argument."""
-    if name.startswith("BLOCK"):
+    if name.startswith("BLOCK") or name == "AHEAD":
         return "constexpr"
     if not name.endswith("_ptr"):
         return "i32"
+    if name == "winner_ptr":
+        return "*u8"
     return "*i64" if name in INDEX_POINTERS else "*fp32" if name in FLOAT_POINTERS else f"*{dtype}"
 
 
-def resources(kernel, dtype: str, channels: int) -> dict[str, int]:
+def resources(kernel, dtype: str, channels: int, pool: bool) -> dict[str, int]:
     """Bytes of stack and registers a thread of the compiled kernel takes."""
     names = kernel.arg_names
-    blocks = {**ROW_BLOCKS, "BLOCK_C": group_triton.channel_block(channels)}
+    module = group_max_triton if pool else group_triton
+    blocks = {**ROW_BLOCKS, "BLOCK_C": module.channel_block(channels)}
+    if pool:
+        softmax = kernel is group_softmax_triton._weigh_kernel
+        own = group_softmax_triton if softmax else group_max_triton
+        blocks.update(BLOCK_M=own.BLOCK_M, BLOCK_S=group_max_triton.BLOCK_S, AHEAD=own.AHEAD)
     aligned = [n.endswith("_ptr") or (n == "C" and channels % 16 == 0) for n in names]
     source = ASTSource(
         kernel,
@@ -48,7 +63,7 @@ def resources(kernel, dtype: str, channels: int) -> dict[str, int]:
         constexprs={n: blocks[n] for n in names if n in blocks},
         attrs={(i,): [["tt.divisibility", 16]] for i, yes in enumerate(aligned) if yes},
     )
-    warps = 1 if "BLOCK_S" in names else 4
+    warps = 1 if pool or "BLOCK_S" in names else 4
     compiled = triton.compile(
         source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps}
     )
@@ -63,16 +78,16 @@ def resources(kernel, dtype: str, channels: int) -> dict[str, int]:
 def main() -> None:
     """Print a JSON table: kernel, dtype and channels against what a thread takes."""
     kernels = {
-        f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
-        for module in (group_triton, group_std_triton)
+        f"{module.__name__.rpartition('.')[2]}.{name}": (getattr(module, name), module in POOLS)
+        for module in (group_triton, group_std_triton, *POOLS)
         for name in vars(module)
         if name.endswith("_kernel")
     }
     cases = [("fp32", 192), ("fp32", 195), ("bf16", 195)]
     table = {
-        f"{name} {dtype} C={channels}": resources(kernel, dtype, channels)
+        f"{name} {dtype} C={channels}": resources(kernel, dtype, channels, pool)
         for dtype, channels in cases
-        for name, kernel in kernels.items()
+        for name, (kernel, pool) in kernels.items()
     }
     print(json.dumps(table))
 

@@ -1,4 +1,4 @@
-"""The kernels of `group` and `group_std` compile for a GPU that need not be there."""
+"""The kernels of `group` and the pools over neighbours compile for a GPU that need not be there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def test_no_kernel_spills(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     table = json.loads(run.stdout)
-    assert len(table) == 18
+    assert len(table) == 30
     for case, used in table.items():
         assert used["STACK"] == used["LOCAL"] == 0, f"{case} spills: {used}"
-        assert used["REG"] <= 128, f"{case} takes {used['REG']} registers"
+        # A pool's program is one warp, so more of them fit beside one another.
+        most = 144 if case.startswith(("group_max", "group_softmax")) else 128
+        assert used["REG"] <= most, f"{case} takes {used['REG']} registers"
