@@ -18,6 +18,7 @@ from pcmamba.ops._cells import Clouds, make_grid
 from pcmamba.ops._check import check_offsets, check_shapes
 from pcmamba.ops._impl import Impl, resolve_impl
 from pcmamba.ops.orders import MAX_DEPTH, ORDERS, Cells
+from pcmamba.ops.orders.random import first_word
 from pcmamba.registry import unknown_name
 
 Scope = Literal["cloud", "batch"]
@@ -87,11 +88,26 @@ def serialize(
     check_shapes(xyz=(xyz, "B N 3" if offsets is None else "total 3"))
     _check_names(names)
     _check_options(xyz, grid_size, depth, parity, seed if "random" in names else 0)
-    chosen = resolve_impl(impl, xyz, ("cpu",), differentiable=False)
+    chosen = _resolve(impl, xyz, names)
     found = torch.ops.pcmamba.serialize(
         xyz.detach(), names, grid_size, depth, offsets, parity, seed, chosen
     )
     return Serialization(*(part[0] if isinstance(order, str) else part for part in found))
+
+
+def _resolve(impl: str, xyz: Tensor, names: Sequence[str]) -> str:
+    """Choose the implementation; the kernels know only the orders of this package."""
+    fused = [ORDERS[name].fused is not None for name in names]
+    if impl == "auto" and not all(fused):
+        return resolve_impl(impl, xyz, ("cpu",), differentiable=False)
+    chosen = resolve_impl(impl, xyz, ("cpu", "triton"), differentiable=False)
+    if chosen == "triton" and not all(fused):
+        other = names[fused.index(False)]
+        raise NotImplementedError(
+            f"order must be one of this package's for impl={impl!r}, got {other!r}; "
+            "impl='reference' takes every order"
+        )
+    return chosen
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -136,18 +152,39 @@ def _serialize(
     offsets: Tensor | None,
     parity: Scope,
     seed: int | None,
-    impl: Literal["reference", "cpu"],
+    impl: Literal["reference", "cpu", "triton"],
 ) -> tuple[Tensor, Tensor, Tensor]:
     if offsets is not None:
         check_offsets(offsets, len(xyz))
     if xyz.numel() == 0:
         return _empty(xyz, orders)
+    if impl == "triton":
+        return _launch(xyz, orders, grid_size, depth, offsets, parity, seed)
     clouds = Clouds.of(xyz, offsets)
     grid, extent = make_grid(xyz, clouds, grid_size, depth)
     scope = extent if parity == "cloud" else extent.reshape(-1, 3).amax(0)
     cells = Cells(grid, extent, scope, clouds.place, depth, seed, impl)
     code = torch.stack([ORDERS[name].key(cells).contiguous() for name in orders])
     return code, *_sort(code, clouds)
+
+
+def _launch(
+    xyz: Tensor,
+    orders: list[str],
+    grid_size: float | None,
+    depth: int | None,
+    offsets: Tensor | None,
+    parity: Scope,
+    seed: int | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from pcmamba.kernels.serialize_triton import Job, serialize_fwd
+
+    numbers = tuple(ORDERS[name].fused or 0 for name in orders)
+    start = 0 if seed is None else first_word(seed)
+    job = Job(
+        xyz.contiguous(), offsets, numbers, grid_size or 0.0, depth or 0, parity == "batch", start
+    )
+    return serialize_fwd(job)
 
 
 @_serialize.register_fake
