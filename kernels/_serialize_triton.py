@@ -29,10 +29,7 @@ def span(offsets_ptr, row, N):
 def read(xyz_ptr, point, axis, mask, other, KIND: tl.constexpr):
     """One coordinate of some points, in the type of the arithmetic."""
     value = tl.load(xyz_ptr + point * 3 + axis, mask=mask, other=0)
-    if KIND == CELLS:
-        value = value.to(tl.int64)
-    else:
-        value = value.to(tl.float32)
+    value = value.to(tl.int64) if KIND == CELLS else value.to(tl.float32)
     return tl.where(mask, value, other)
 
 

@@ -8,8 +8,6 @@ Integer sums and maxima are the same in any order, so atomics repeat bit for bit
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -309,8 +307,5 @@ def _surface_kernel(
             place = first + ((f + 1) * length + T - 1) // T - 1
             now = tl.load(t_ptr + place, mask=some, other=0).to(tl.int64)
         age = (now - begin + 1 - latest).to(tl.float32) * rate
-        if LINEAR:
-            value = tl.maximum(1.0 - age, 0.0)
-        else:
-            value = tl.exp(-age)
+        value = tl.maximum(1.0 - age, 0.0) if LINEAR else tl.exp(-age)
         tl.store(surface_ptr + cell, tl.where(latest > 0, value, 0.0), mask=mask)

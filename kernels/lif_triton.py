@@ -125,17 +125,18 @@ def _over_tau(value, tau, EXACT: tl.constexpr):
 
 
 @triton.jit
-def _step(v, x, tau, v_threshold, v_reset, HARD: tl.constexpr, DECAY: tl.constexpr, EXACT: tl.constexpr):  # fmt: skip
+def _step(
+    v, x, tau, v_threshold, v_reset,
+    HARD: tl.constexpr, DECAY: tl.constexpr, EXACT: tl.constexpr,
+):  # fmt: skip
     """Potential after charging, spike, and potential after the reset."""
-    if DECAY:
-        h = v + _over_tau(x - (v - v_reset), tau, EXACT)
-    else:
-        h = (v - _over_tau(v - v_reset, tau, EXACT)) + x
+    h = (
+        v + _over_tau(x - (v - v_reset), tau, EXACT)
+        if DECAY
+        else (v - _over_tau(v - v_reset, tau, EXACT)) + x
+    )
     spike = tl.where(h >= v_threshold, 1.0, 0.0)
-    if HARD:
-        v = spike * v_reset + (1.0 - spike) * h
-    else:
-        v = h - spike * v_threshold
+    v = spike * v_reset + (1.0 - spike) * h if HARD else h - spike * v_threshold
     return h, spike, v
 
 

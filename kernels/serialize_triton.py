@@ -10,13 +10,12 @@ that hold order, cloud and code in as few bits as the depth allows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from pcmamba.kernels._serialize_job import MOST_SMALL, Job, code_bits, launches
 from pcmamba.kernels._serialize_triton import (
     CELLS,
     CUBED,
@@ -29,61 +28,8 @@ from pcmamba.kernels._serialize_triton import (
     span,
 )
 
-MOST_SMALL = 4096  # points of a cloud that one program sorts
 BLOCK_N = 1024
 MOST_PARTS = 128  # parts of a cloud's bounds
-LAUNCH = 10  # orders a launch numbers: six bits each in one word
-RANDOM = 5 * 6  # first order that fills 63 bits
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to number.
-
-    Attributes:
-        xyz: (B, N, 3), or (total, 3) with offsets; contiguous.
-        offsets: (B + 1,) int64 or None.
-        orders: Numbers of the orders: six times the kind plus the axes.
-        size: Edge of a cell; 0 where the depth divides the longest side.
-        depth: Bits of an axis, or 0 where the cells decide.
-        whole_batch: Take direction and Hilbert depth from the batch and not from each cloud.
-        start: First word of the hash of the random order.
-    """
-
-    xyz: Tensor
-    offsets: Tensor | None
-    orders: tuple[int, ...]
-    size: float
-    depth: int
-    whole_batch: bool
-    start: int
-
-    @property
-    def clouds(self) -> int:
-        """Number of clouds."""
-        return self.xyz.shape[0] if self.offsets is None else len(self.offsets) - 1
-
-    @property
-    def total(self) -> int:
-        """Number of points."""
-        return self.xyz.numel() // 3
-
-    @property
-    def longest(self) -> int:
-        """Most points that a cloud can have."""
-        return self.xyz.shape[-2]
-
-    @property
-    def kind(self) -> int:
-        """How coordinates become cells."""
-        if not self.xyz.is_floating_point():
-            return CELLS.value
-        return SIZED.value if self.size > 0 else CUBED.value
-
-    @property
-    def bits(self) -> int:
-        """Bits that hold every code."""
-        return 63 if max(self.orders) >= RANDOM else 3 * (self.depth or 20)
 
 
 def serialize_fwd(job: Job) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,13 +44,11 @@ def serialize_fwd(job: Job) -> tuple[Tensor, Tensor, Tensor]:
     return code, perm, inverse
 
 
-def _launches(job: Job) -> list[tuple[int, int, int]]:
-    """Return first order, number of orders and their word, for each launch."""
-    found = []
-    for first in range(0, len(job.orders), LAUNCH):
-        part = job.orders[first : first + LAUNCH]
-        found.append((first, len(part), sum(order << 6 * i for i, order in enumerate(part))))
-    return found
+def _kind(job: Job) -> int:
+    """Return how coordinates become cells."""
+    if not job.xyz.is_floating_point():
+        return CELLS.value
+    return SIZED.value if job.size > 0 else CUBED.value
 
 
 def scope_of(job: Job) -> Tensor | None:
@@ -114,7 +58,7 @@ def scope_of(job: Job) -> Tensor | None:
     parts, count = _find_bounds(job)
     extent = torch.empty(job.clouds, 4, dtype=torch.int32, device=job.xyz.device)
     _extent_kernel[(job.clouds,)](
-        parts, extent, count, job.size, job.depth, KIND=job.kind, PARTS=MOST_PARTS
+        parts, extent, count, job.size, job.depth, KIND=_kind(job), PARTS=MOST_PARTS
     )
     return extent.amax(0)
 
@@ -122,25 +66,22 @@ def scope_of(job: Job) -> Tensor | None:
 def _sort_small(job: Job, code: Tensor, perm: Tensor, inverse: Tensor) -> None:
     scope = scope_of(job)
     block = max(16, triton.next_power_of_2(job.longest))
-    for first, count, word in _launches(job):
+    for first, count, word in launches(job):
         _small_kernel[(job.clouds, count)](
             job.xyz, job.offsets, scope, code[first:], perm[first:], inverse[first:],
             job.xyz.shape[-2], job.total, word, job.size, job.depth, job.start,
-            KIND=job.kind, BLOCK_N=block, num_warps=min(16, max(1, block // 128)),
+            KIND=_kind(job), BLOCK_N=block, num_warps=min(16, max(1, block // 128)),
         )  # fmt: skip
 
 
 def _sort_large(job: Job, code: Tensor, perm: Tensor, inverse: Tensor) -> None:
     rows = len(job.orders) * job.clouds
     row_bits = (rows - 1).bit_length()
-    packed = job.bits + row_bits <= 64
-    dtype = torch.int32 if job.bits + row_bits <= 32 else torch.int64
+    packed = code_bits(job) + row_bits <= 64
+    dtype = torch.int32 if code_bits(job) + row_bits <= 32 else torch.int64
     key = torch.empty(code.shape, dtype=dtype, device=code.device) if packed else code
     _number(job, code, key if packed else None)
-    if packed:
-        order = torch.sort(key.view(-1), stable=True).indices
-    else:
-        order = _sort_twice(job, code)
+    order = torch.sort(key.view(-1), stable=True).indices if packed else _sort_twice(job, code)
     _invert_kernel[(triton.cdiv(code.numel(), BLOCK_N),)](
         order, job.offsets, perm, inverse,
         code.numel(), job.total, job.longest, job.clouds, (job.clouds - 1).bit_length(),
@@ -166,22 +107,22 @@ def _number(job: Job, code: Tensor, key: Tensor | None) -> None:
     scope = scope_of(job)
     parts, count = _find_bounds(job)
     programs = max(1, min(triton.cdiv(job.longest, BLOCK_N), 4096 // job.clouds))
-    for first, orders, word in _launches(job):
+    for first, orders, word in launches(job):
         _code_kernel[(job.clouds * programs, orders)](
             job.xyz, job.offsets, parts, scope, code[first:], None if key is None else key[first:],
             job.longest, job.total, count, programs, word, job.size, job.depth, job.start,
-            first * job.clouds - len(job.orders) * job.clouds // 2, job.bits,
-            KIND=job.kind, PARTS=MOST_PARTS, BLOCK_N=BLOCK_N,
+            first * job.clouds - len(job.orders) * job.clouds // 2, code_bits(job),
+            KIND=_kind(job), PARTS=MOST_PARTS, BLOCK_N=BLOCK_N,
         )  # fmt: skip
 
 
 def _find_bounds(job: Job) -> tuple[Tensor, int]:
     """Return bounds of the parts of each cloud (B, P, 8) and P: three minima, three maxima."""
     count = max(1, min(MOST_PARTS, triton.cdiv(job.longest, BLOCK_N), 1024 // job.clouds))
-    dtype = torch.int64 if job.kind == CELLS.value else torch.float32
+    dtype = torch.int64 if _kind(job) == CELLS.value else torch.float32
     parts = torch.empty(job.clouds, count, 8, dtype=dtype, device=job.xyz.device)
     _bounds_kernel[(job.clouds, count)](
-        job.xyz, job.offsets, parts, job.longest, count, KIND=job.kind, BLOCK_N=BLOCK_N
+        job.xyz, job.offsets, parts, job.longest, count, KIND=_kind(job), BLOCK_N=BLOCK_N
     )
     return parts, count
 

@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from pcmamba.ops._check import check_offsets, check_shapes
+from pcmamba.ops._impl import resolve_impl
 from pcmamba.ops._sequences import check_index
 from pcmamba.registry import unknown_name
 
 Split = Literal["count", "time"]
+
+_INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16}
 
 
 def check_events(
@@ -30,10 +33,11 @@ def check_events(
         TypeError: A coordinate or a time is no integer, or `offsets` are not int64.
         ValueError: Shapes disagree, or `bins` or a side is below 1.
     """
-    check_shapes(x=(x, "E"), y=(y, "E"), t=(t, "E"), p=(p, "E"))
+    if not (x.dim() == 1 and x.shape == y.shape == t.shape == p.shape):
+        check_shapes(x=(x, "E"), y=(y, "E"), t=(t, "E"), p=(p, "E"))
     for name, tensor in (("x", x), ("y", y), ("t", t)):
-        if tensor.dtype.is_floating_point or tensor.is_complex() or tensor.dtype == torch.bool:
-            raise TypeError(f"{name} must be integer, got {tensor.dtype}")
+        if tensor.dtype not in _INTEGERS:
+            raise TypeError(f"{name} must be an integer of up to 64 bits, got {tensor.dtype}")
     if p.is_complex():
         raise TypeError(f"p must be real, got {p.dtype}")
     check_index(offsets=offsets)
@@ -132,3 +136,9 @@ def inside(x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
 def leading(offsets: Tensor | None) -> int:
     """Return the number of recordings."""
     return 1 if offsets is None else len(offsets) - 1
+
+
+def resolve_events_impl(impl: str, t: Tensor) -> str:
+    """Choose the implementation: on a GPU the one whose launches cost less, where installed."""
+    available = ("cpu", "triton", "nvrtc")
+    return resolve_impl(impl, t, available, differentiable=False, prefer_nvrtc=True)

@@ -15,8 +15,10 @@ from pcmamba.ops._events import (
     check_events,
     inside,
     leading,
+    resolve_events_impl,
 )
-from pcmamba.ops._impl import Impl, resolve_impl
+from pcmamba.ops._impl import Impl
+from pcmamba.ops._register import register
 
 
 def event_histogram(
@@ -51,7 +53,7 @@ def event_histogram(
             one recording.
         split: Frame of event j of N: "count", floor(j T / N), or "time",
             floor((t_j - t_0) T / (t_{N-1} - t_0 + 1)).
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back.
 
     Returns:
         (T, 2, H, W) int32, with offsets (B, T, 2, H, W); polarity 0 is negative, 1 positive.
@@ -66,7 +68,7 @@ def event_histogram(
     check_choice("split", split, Split)
     if len(x) >= 1 << 31:
         raise ValueError(f"x must hold fewer than 2**31 events, got {len(x)}; count them in parts")
-    chosen = resolve_impl(impl, t, ("cpu", "triton"), differentiable=False)
+    chosen = resolve_events_impl(impl, t)
     counts = event_histogram_fwd(x, y, t, p, offsets, bins, *resolution_hw, split, chosen)
     return counts[0] if offsets is None else counts
 
@@ -92,8 +94,7 @@ def event_histogram_reference(
     return counts.index_put_(index, one, accumulate=True)
 
 
-@torch.library.custom_op("pcmamba::event_histogram_fwd", mutates_args=())
-def event_histogram_fwd(
+def _forward(
     x: Tensor,
     y: Tensor,
     t: Tensor,
@@ -111,8 +112,7 @@ def event_histogram_fwd(
     return counts
 
 
-@event_histogram_fwd.register_fake
-def _(
+def _fake(
     x: Tensor,
     y: Tensor,
     t: Tensor,
@@ -127,6 +127,9 @@ def _(
     return x.new_empty(leading(offsets), bins, 2, height, width, dtype=torch.int32)
 
 
+event_histogram_fwd = register("event_histogram_fwd", _forward, _fake)
+
+
 def _launcher(impl: str) -> Any:
     if impl == "reference":
         return event_histogram_reference
@@ -134,6 +137,10 @@ def _launcher(impl: str) -> Any:
         from pcmamba.kernels import events_cpu
 
         return events_cpu.event_histogram_fwd
+    if impl == "nvrtc":
+        from pcmamba.kernels import events_nvrtc
+
+        return events_nvrtc.event_histogram_fwd
     from pcmamba.kernels import events_triton
 
     return events_triton.event_histogram_fwd

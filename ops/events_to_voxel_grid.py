@@ -1,7 +1,7 @@
 """Events spread over the two nearest of some instants, linearly in time.
 
-    t*_j = (T - 1) (t_j - t_0) / (t_{N-1} - t_0),  0 where all times are equal
-    V[b, y, x] = sum over the events of pixel (y, x) of q_j max(0, 1 - |b - t*_j|),  q_j = +1 or -1
+t*_j = (T - 1) (t_j - t_0) / (t_{N-1} - t_0),  0 where all times are equal
+V[b, y, x] = sum over the events of pixel (y, x) of q_j max(0, 1 - |b - t*_j|),  q_j = +1 or -1
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from pcmamba.ops._events import (
     check_events,
     inside,
     leading,
+    resolve_events_impl,
 )
-from pcmamba.ops._impl import Impl, resolve_impl
+from pcmamba.ops._impl import Impl
+from pcmamba.ops._register import register
 
 Polarity = Literal["signed", "split"]
 
@@ -56,7 +58,7 @@ def events_to_voxel_grid(
         polarity: "signed" subtracts negative events; "split" adds them in a channel of their own.
         normalize: Bring the cells of a recording that are not 0 to mean 0 and deviation 1, and
             leave the others at 0.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back.
 
     Returns:
         (T, H, W) float32, or (T, 2, H, W) with a channel a polarity (0 negative, 1 positive); with
@@ -74,7 +76,7 @@ def events_to_voxel_grid(
     check_choice("polarity", polarity, Polarity)
     if len(x) >= 1 << 31:
         raise ValueError(f"x must hold fewer than 2**31 events, got {len(x)}; add parts up")
-    chosen = resolve_impl(impl, t, ("cpu", "triton"), differentiable=False)
+    chosen = resolve_events_impl(impl, t)
     signed = polarity == "signed"
     grid = events_to_voxel_grid_fwd(x, y, t, p, offsets, bins, *resolution_hw, signed, chosen)
     grid = _normalize(grid) if normalize else grid
@@ -119,8 +121,7 @@ def events_to_voxel_grid_reference(
     return grid
 
 
-@torch.library.custom_op("pcmamba::events_to_voxel_grid_fwd", mutates_args=())
-def events_to_voxel_grid_fwd(
+def _forward(
     x: Tensor,
     y: Tensor,
     t: Tensor,
@@ -138,8 +139,7 @@ def events_to_voxel_grid_fwd(
     return grid.float()
 
 
-@events_to_voxel_grid_fwd.register_fake
-def _(
+def _fake(
     x: Tensor,
     y: Tensor,
     t: Tensor,
@@ -155,6 +155,9 @@ def _(
     return x.new_empty(shape, dtype=torch.float32)
 
 
+events_to_voxel_grid_fwd = register("events_to_voxel_grid_fwd", _forward, _fake)
+
+
 def _launcher(impl: str) -> Any:
     if impl == "reference":
         return events_to_voxel_grid_reference
@@ -162,6 +165,10 @@ def _launcher(impl: str) -> Any:
         from pcmamba.kernels import events_cpu
 
         return events_cpu.events_to_voxel_grid_fwd
+    if impl == "nvrtc":
+        from pcmamba.kernels import events_nvrtc
+
+        return events_nvrtc.events_to_voxel_grid_fwd
     from pcmamba.kernels import events_triton
 
     return events_triton.events_to_voxel_grid_fwd

@@ -13,13 +13,14 @@ spikingjelly 2.0. The backward pass takes the derivative of a surrogate for the 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from pcmamba.ops._impl import Impl
-from pcmamba.ops._once import refuse_double_backward
+from pcmamba.ops._once import refuse
+from pcmamba.ops._register import LIBRARY, register
 from pcmamba.ops._sequences import check_floats, resolve_sequence_impl
 from pcmamba.ops._surrogate import DEFAULT_ALPHA, Surrogate, fire
 from pcmamba.registry import unknown_name
@@ -149,10 +150,8 @@ def lif_reference(
     v = x.new_full(x.shape[1:], rest, dtype=dtype) if v0 is None else v0.to(dtype)
     spikes, membranes = [], []
     for current in x.to(dtype):
-        if decay_input:
-            h = v + (current - (v - rest)) / tau
-        else:
-            h = (v - (v - rest) / tau) + current
+        leak = (v - rest) / tau
+        h = v + (current - (v - rest)) / tau if decay_input else (v - leak) + current
         spike = fire(h - v_threshold, surrogate, alpha)
         reset = spike.detach() if detach_reset else spike
         v = h - reset * v_threshold if v_reset is None else reset * v_reset + (1.0 - reset) * h
@@ -164,8 +163,7 @@ def lif_reference(
     return Spikes(fired.to(x.dtype), v, v_seq if return_v else None)
 
 
-@torch.library.custom_op("pcmamba::lif_fwd", mutates_args=())
-def lif_fwd(
+def _lif_fwd(
     x: Tensor,
     v0: Tensor | None,
     tau: float,
@@ -185,8 +183,7 @@ def lif_fwd(
     return spikes, v_end, v_seq
 
 
-@torch.library.custom_op("pcmamba::lif_bwd", mutates_args=())
-def lif_bwd(
+def _lif_bwd(
     grad_spikes: Tensor | None,
     grad_v_end: Tensor | None,
     grad_v_seq: Tensor | None,
@@ -210,8 +207,7 @@ def lif_bwd(
     return dx, dv0
 
 
-@lif_fwd.register_fake
-def _(
+def _lif_fwd_fake(
     x: Tensor,
     v0: Tensor | None,
     tau: float,
@@ -229,8 +225,7 @@ def _(
     return x.new_empty(x.shape), v_end, x.new_empty(shape, dtype=torch.float32)
 
 
-@lif_bwd.register_fake
-def _(
+def _lif_bwd_fake(
     grad_spikes: Tensor | None,
     grad_v_end: Tensor | None,
     grad_v_seq: Tensor | None,
@@ -238,6 +233,10 @@ def _(
     *_: Any,
 ) -> tuple[Tensor, Tensor]:
     return x.new_empty(x.shape), x.new_empty(x.shape[1], dtype=torch.float32)
+
+
+lif_fwd = register("lif_fwd", _lif_fwd, _lif_fwd_fake)
+lif_bwd = register("lif_bwd", _lif_bwd, _lif_bwd_fake)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -257,8 +256,8 @@ def _backward(
     return dx, None if v0 is None else dv0, *[None] * 9
 
 
-lif_fwd.register_autograd(_backward, setup_context=_save)
-refuse_double_backward(lif_bwd, "lif")
+torch.library.register_autograd("pcmamba::lif_fwd", _backward, setup_context=_save, lib=LIBRARY)
+torch.library.register_autograd("pcmamba::lif_bwd", refuse("lif"), lib=LIBRARY)
 
 
 def _launchers(impl: str) -> Any:

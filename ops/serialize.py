@@ -17,11 +17,15 @@ from torch import Tensor
 from pcmamba.ops._cells import Clouds, make_grid
 from pcmamba.ops._check import check_offsets, check_shapes
 from pcmamba.ops._impl import Impl, resolve_impl
+from pcmamba.ops._register import register
 from pcmamba.ops.orders import MAX_DEPTH, ORDERS, Cells
 from pcmamba.ops.orders.random import first_word
 from pcmamba.registry import unknown_name
 
 Scope = Literal["cloud", "batch"]
+
+MOST_SMALL = 4096
+"""Points of the largest cloud that one launch numbers and sorts."""
 
 
 class Serialization(NamedTuple):
@@ -89,9 +93,7 @@ def serialize(
     _check_names(names)
     _check_options(xyz, grid_size, depth, parity, seed if "random" in names else 0)
     chosen = _resolve(impl, xyz, names)
-    found = torch.ops.pcmamba.serialize(
-        xyz.detach(), names, grid_size, depth, offsets, parity, seed, chosen
-    )
+    found = serialize_fwd(xyz.detach(), names, grid_size, depth, offsets, parity, seed, chosen)
     return Serialization(*(part[0] if isinstance(order, str) else part for part in found))
 
 
@@ -100,12 +102,23 @@ def _resolve(impl: str, xyz: Tensor, names: Sequence[str]) -> str:
     fused = [ORDERS[name].fused is not None for name in names]
     if impl == "auto" and not all(fused):
         return resolve_impl(impl, xyz, ("cpu",), differentiable=False)
-    chosen = resolve_impl(impl, xyz, ("cpu", "triton"), differentiable=False)
-    if chosen == "triton" and not all(fused):
+    chosen = resolve_impl(
+        impl,
+        xyz,
+        ("cpu", "triton", "nvrtc"),
+        differentiable=False,
+        prefer_nvrtc=xyz.shape[-2] <= MOST_SMALL,
+    )
+    if chosen in ("triton", "nvrtc") and not all(fused):
         other = names[fused.index(False)]
         raise NotImplementedError(
             f"order must be one of this package's for impl={impl!r}, got {other!r}; "
             "impl='reference' takes every order"
+        )
+    if chosen == "nvrtc" and xyz.shape[-2] > MOST_SMALL:
+        raise NotImplementedError(
+            f"xyz must hold at most {MOST_SMALL} points for impl='nvrtc', got {xyz.shape[-2]}; "
+            "impl='triton' takes more"
         )
     return chosen
 
@@ -138,28 +151,22 @@ def _check_options(
         raise ValueError(f"seed must be 0 to 2**63 - 1 for the order 'random', got {seed}")
 
 
-@torch.library.custom_op(
-    "pcmamba::serialize",
-    mutates_args=(),
-    schema="(Tensor xyz, str[] orders, float? grid_size, int? depth, Tensor? offsets, str parity, "
-    "int? seed, str impl) -> (Tensor, Tensor, Tensor)",
-)
 def _serialize(
     xyz: Tensor,
-    orders: list[str],
+    orders: Sequence[str],
     grid_size: float | None,
     depth: int | None,
     offsets: Tensor | None,
-    parity: Scope,
+    parity: str,
     seed: int | None,
-    impl: Literal["reference", "cpu", "triton"],
+    impl: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if offsets is not None:
         check_offsets(offsets, len(xyz))
     if xyz.numel() == 0:
         return _empty(xyz, orders)
-    if impl == "triton":
-        return _launch(xyz, orders, grid_size, depth, offsets, parity, seed)
+    if impl in ("triton", "nvrtc"):
+        return _launch(xyz, orders, grid_size, depth, offsets, parity, seed, impl)
     clouds = Clouds.of(xyz, offsets)
     grid, extent = make_grid(xyz, clouds, grid_size, depth)
     scope = extent if parity == "cloud" else extent.reshape(-1, 3).amax(0)
@@ -170,32 +177,43 @@ def _serialize(
 
 def _launch(
     xyz: Tensor,
-    orders: list[str],
+    orders: Sequence[str],
     grid_size: float | None,
     depth: int | None,
     offsets: Tensor | None,
-    parity: Scope,
+    parity: str,
     seed: int | None,
+    impl: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    from pcmamba.kernels.serialize_triton import Job, serialize_fwd
+    from pcmamba.kernels._serialize_job import Job
 
     numbers = tuple(ORDERS[name].fused or 0 for name in orders)
     start = 0 if seed is None else first_word(seed)
     job = Job(
         xyz.contiguous(), offsets, numbers, grid_size or 0.0, depth or 0, parity == "batch", start
     )
-    return serialize_fwd(job)
+    if impl == "nvrtc":
+        from pcmamba.kernels import serialize_nvrtc
+
+        return serialize_nvrtc.serialize_fwd(job)
+    from pcmamba.kernels import serialize_triton
+
+    return serialize_triton.serialize_fwd(job)
 
 
-@_serialize.register_fake
-def _(xyz: Tensor, orders: list[str], *_options: object) -> tuple[Tensor, Tensor, Tensor]:
+def _serialize_fake(
+    xyz: Tensor, orders: Sequence[str], *_options: object
+) -> tuple[Tensor, Tensor, Tensor]:
     return _empty(xyz, orders)
 
 
-def _empty(xyz: Tensor, orders: list[str]) -> tuple[Tensor, Tensor, Tensor]:
+def _empty(xyz: Tensor, orders: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
     shape = (len(orders), *xyz.shape[:-1])
     code, perm, inverse = (xyz.new_empty(shape, dtype=torch.int64) for _ in range(3))
     return code, perm, inverse
+
+
+serialize_fwd = register("serialize", _serialize, _serialize_fake)
 
 
 def _sort(code: Tensor, clouds: Clouds) -> tuple[Tensor, Tensor]:

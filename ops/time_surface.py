@@ -21,8 +21,10 @@ from pcmamba.ops._events import (
     check_events,
     inside,
     leading,
+    resolve_events_impl,
 )
-from pcmamba.ops._impl import Impl, resolve_impl
+from pcmamba.ops._impl import Impl
+from pcmamba.ops._register import register
 
 Decay = Literal["exp", "linear"]
 
@@ -64,7 +66,7 @@ def time_surface(
         decay: "exp" or "linear".
         offsets: (B + 1,) int64 bounds of the recordings, from 0 to E; without them all events are
             one recording.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back.
 
     Returns:
         (T, 2, H, W) float32, with offsets (B, T, 2, H, W); polarity 0 is negative, 1 positive. An
@@ -85,7 +87,7 @@ def time_surface(
     check_choice("decay", decay, Decay)
     if not 0 < tau < math.inf:
         raise ValueError(f"tau must be positive and finite, got {tau}")
-    chosen = resolve_impl(impl, t, ("cpu", "triton"), differentiable=False)
+    chosen = resolve_events_impl(impl, t)
     times = None if at is None else at.view(-1, bins)
     surface = time_surface_fwd(
         x, y, t, p, offsets, times, bins, *resolution_hw, split, tau, decay, chosen
@@ -157,8 +159,7 @@ def frame_ends(t: Tensor, offsets: Tensor | None, bins: int, split: Split) -> Te
     return torch.where(length > 0, ends, 0)
 
 
-@torch.library.custom_op("pcmamba::time_surface_fwd", mutates_args=())
-def time_surface_fwd(
+def _forward(
     x: Tensor,
     y: Tensor,
     t: Tensor,
@@ -183,8 +184,7 @@ def time_surface_fwd(
     return surface.float()
 
 
-@time_surface_fwd.register_fake
-def _(
+def _fake(
     x: Tensor,
     y: Tensor,
     t: Tensor,
@@ -202,6 +202,9 @@ def _(
     return x.new_empty(leading(offsets), bins, 2, height, width, dtype=torch.float32)
 
 
+time_surface_fwd = register("time_surface_fwd", _forward, _fake)
+
+
 def _launcher(impl: str) -> Any:
     if impl == "reference":
         return time_surface_reference
@@ -209,6 +212,10 @@ def _launcher(impl: str) -> Any:
         from pcmamba.kernels import events_cpu
 
         return events_cpu.time_surface_fwd
+    if impl == "nvrtc":
+        from pcmamba.kernels import events_nvrtc
+
+        return events_nvrtc.time_surface_fwd
     from pcmamba.kernels import events_triton
 
     return events_triton.time_surface_fwd
