@@ -213,7 +213,13 @@ def _empty(xyz: Tensor, orders: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
     return code, perm, inverse
 
 
-serialize_fwd = register("serialize", _serialize, _serialize_fake)
+serialize_fwd = register(
+    "serialize",
+    _serialize,
+    _serialize_fake,
+    "(Tensor xyz, str[] orders, float? grid_size, int? depth, Tensor? offsets, str parity, "
+    "int? seed, str impl) -> (Tensor, Tensor, Tensor)",
+)
 
 
 def _sort(code: Tensor, clouds: Clouds) -> tuple[Tensor, Tensor]:
