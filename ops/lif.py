@@ -157,7 +157,7 @@ def lif_reference(
         v = h - reset * v_threshold if v_reset is None else reset * v_reset + (1.0 - reset) * h
         spikes.append(spike)
         membranes.append(v)
-    none = x.new_empty(x.shape, dtype=dtype)
+    none = x.to(dtype)  # no steps
     fired = torch.stack(spikes) if spikes else none
     v_seq = torch.stack(membranes) if membranes else none
     return Spikes(fired.to(x.dtype), v, v_seq if return_v else None)
