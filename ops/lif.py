@@ -120,9 +120,9 @@ def _check(
     check_floats(x=x, v0=v0)
     if not 1 < tau < math.inf:
         raise ValueError(f"tau must be above 1 and finite, got {tau}")
-    if not math.isfinite(v_threshold):
+    if not -math.inf < v_threshold < math.inf:
         raise ValueError(f"v_threshold must be finite, got {v_threshold}")
-    if v_reset is not None and not math.isfinite(v_reset):
+    if v_reset is not None and not -math.inf < v_reset < math.inf:
         raise ValueError(f"v_reset must be finite, or None for a soft reset, got {v_reset}")
     if surrogate not in get_args(Surrogate):
         raise ValueError(unknown_name("surrogate", surrogate, get_args(Surrogate)))
