@@ -74,8 +74,10 @@ def serialize(
             slab-* and the default depth of hilbert*: "cloud", or "batch" as in the released PCM
             code, where batch-mates then change the result.
         seed: Needed by the order random, ignored by the others.
-        impl: "reference" (plain torch) or "cpu" (compiled Hilbert codes); both give equal
-            integers. "auto" takes "cpu" for CPU tensors. A named choice never falls back.
+        impl: "reference" (plain torch), "cpu" (compiled Hilbert codes), "triton", "nvrtc" (clouds
+            of up to 4096 points) or "auto"; all give equal integers. The GPU kernels number all
+            orders at once, never make the host wait, and know the orders of this package: "auto"
+            takes the reference for others. A named choice never falls back.
 
     Returns:
         `Serialization(code, perm, inverse)`, each int64 (B, N) or (total,), with a leading axis
@@ -85,6 +87,7 @@ def serialize(
         TypeError: `xyz` is bool or complex.
         ValueError: Shapes or options do not fit, an order is unknown, or (CPU) a coordinate is
             not finite, or a cloud is wider than 2**20 cells or the given depth.
+        NotImplementedError: A named kernel has not the order, or not for clouds of that size.
 
     Source: Zhang et al., Point Cloud Mamba (arXiv 2403.00762), section 3.2; see `ops/orders`.
     """
