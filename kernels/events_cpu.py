@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numba import get_num_threads, njit, prange
@@ -28,12 +30,12 @@ def event_histogram_fwd(
     split: str,
 ) -> Tensor:
     """Return the counts (B, T, 2, H, W) int32."""
-    x, y, t, p = _events(x, y, t, p)
-    bounds, row = _recordings(t, offsets)
+    columns, rows, times, signs = _events(x, y, t, p)
+    bounds, row = _recordings(times, offsets)
     counts = torch.zeros(len(bounds) - 1, bins, 2, height, width, dtype=torch.int32)
     limit_threads()
-    frame = _frames(t, bounds, row, bins, split == "time")
-    cell = _cells(x, y, p, row, frame, bins, height, width)
+    frame = _frames(times, bounds, row, bins, split == "time")
+    cell = _cells(columns, rows, signs, row, frame, bins, height, width)
     _add(cell, np.ones(1, np.int64), counts.view(-1).numpy(), get_num_threads())
     return counts
 
@@ -50,18 +52,18 @@ def events_to_voxel_grid_fwd(
     signed: bool,
 ) -> Tensor:
     """Return the grid (B, T, 1 or 2, H, W) float32."""
-    x, y, t, p = _events(x, y, t, p)
-    bounds, row = _recordings(t, offsets)
+    columns, rows, times, signs = _events(x, y, t, p)
+    bounds, row = _recordings(times, offsets)
     channels = 1 if signed else 2
     sums = torch.zeros(len(bounds) - 1, bins, channels, height, width, dtype=torch.int64)
     grid = torch.empty(sums.shape)
-    narrow = len(t) < MOST_NARROW
+    narrow = len(times) < MOST_NARROW
     bits, plane = NARROW if narrow else WIDE, channels * height * width
     limit_threads()
-    before, share = _shares(t, bounds, row, bins, bits)
-    sign = np.where(p > 0, 1, -1) if signed else np.ones(len(p), np.int64)
-    channel = np.zeros(len(p), np.int64) if signed else p
-    cell = _cells(x, y, channel, row, before, bins, height, width, channels)
+    before, share = _shares(times, bounds, row, bins, bits)
+    sign = np.where(signs > 0, 1, -1) if signed else np.ones(len(signs), np.int64)
+    channel = np.zeros(len(signs), np.int64) if signed else signs
+    cell = _cells(columns, rows, channel, row, before, bins, height, width, channels)
     flat, bands = sums.view(-1).numpy(), get_num_threads()
     if narrow:
         _add(cell, sign * ((1 << FIELD) + share), flat, bands)
@@ -88,20 +90,20 @@ def time_surface_fwd(
     decay: str,
 ) -> Tensor:
     """Return the surfaces (B, T, 2, H, W) float32."""
-    x, y, t, p = _events(x, y, t, p)
-    bounds, row = _recordings(t, offsets)
+    columns, rows, times, signs = _events(x, y, t, p)
+    bounds, row = _recordings(times, offsets)
     surface = torch.zeros(len(bounds) - 1, bins, 2, height, width)
     limit_threads()
     if at is None:
-        frame = _frames(t, bounds, row, bins, split == "time")
-        ends = _ends(t, bounds, bins, split == "time")
+        frame = _frames(times, bounds, row, bins, split == "time")
+        ends = _ends(times, bounds, bins, split == "time")
     else:
         ends = at.contiguous().numpy()
-        frame = _frames_at(t, row, ends)
-    cell = _cells(x, y, p, row, frame, bins, height, width)
+        frame = _frames_at(times, row, ends)
+    cell = _cells(columns, rows, signs, row, frame, bins, height, width)
     last = np.zeros(surface.numel(), np.int64)
-    _latest(cell, t - t[bounds[row]] + 1, last, get_num_threads())
-    begin = t[np.minimum(bounds[:-1], max(len(t) - 1, 0))] if len(t) else bounds[:-1]
+    _latest(cell, times - times[bounds[row]] + 1, last, get_num_threads())
+    begin = times[np.minimum(bounds[:-1], max(len(times) - 1, 0))] if len(times) else bounds[:-1]
     _age(
         last.reshape(len(bounds) - 1, bins, -1), ends - begin[:, None],
         np.float32(1.0 / tau), decay == "linear", surface.view(len(bounds) - 1, bins, -1).numpy(),
@@ -224,7 +226,7 @@ def _unpack(sums: Array, grid: Array, bins: int, plane: int, narrow: bool, bits:
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _age(last: Array, now: Array, rate: float, linear: bool, surface: Array) -> None:
+def _age(last: Array, now: Array, rate: Any, linear: bool, surface: Array) -> None:
     """Draw (B, T, pixels) from the latest times, one more than since the first event."""
     recordings, bins, pixels = last.shape
     for task in prange((pixels + TASK - 1) // TASK):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numba import njit, prange
@@ -75,14 +77,14 @@ def _first(x: Tensor, v0: Tensor | None, v_reset: float | None) -> Tensor:
 
 
 @njit(cache=True, error_model="numpy")
-def _charge(v: float, x: float, tau: float, rest: float, decay: bool) -> float:
+def _charge(v: Any, x: Any, tau: Any, rest: Any, decay: bool) -> Any:
     if decay:
         return v + (x - (v - rest)) / tau
     return (v - (v - rest) / tau) + x
 
 
 @njit(cache=True, error_model="numpy")
-def _reset(h: float, threshold: float, rest: float, hard: bool) -> float:
+def _reset(h: Any, threshold: Any, rest: Any, hard: bool) -> Any:
     spike = _F(1.0) if h >= threshold else _F(0.0)
     if hard:
         return spike * rest + (_F(1.0) - spike) * h
@@ -92,7 +94,7 @@ def _reset(h: float, threshold: float, rest: float, hard: bool) -> float:
 @njit(parallel=True, cache=True, error_model="numpy")
 def _forward(
     x: Array, v: Array, spikes: Array, v_seq: Array,
-    tau: float, threshold: float, rest: float, hard: bool, decay: bool,
+    tau: Any, threshold: Any, rest: Any, hard: bool, decay: bool,
 ) -> None:  # fmt: skip
     neurons = x.shape[1]
     for task in prange((neurons + TASK - 1) // TASK):
@@ -108,7 +110,7 @@ def _forward(
 
 
 @njit(cache=True, error_model="numpy")
-def _slope(u: float, surrogate: int, alpha: float) -> float:
+def _slope(u: Any, surrogate: int, alpha: Any) -> Any:
     z = alpha * u
     if surrogate == 0:
         small = np.exp(-abs(z))
@@ -125,8 +127,8 @@ def _slope(u: float, surrogate: int, alpha: float) -> float:
 @njit(parallel=True, cache=True, error_model="numpy")
 def _backward(
     x: Array, v0: Array, grad_spikes: Array, grad_v_seq: Array, dx: Array, carry: Array,
-    tau: float, threshold: float, rest: float, hard: bool, decay: bool,
-    detach: bool, surrogate: int, alpha: float,
+    tau: Any, threshold: Any, rest: Any, hard: bool, decay: bool,
+    detach: bool, surrogate: int, alpha: Any,
 ) -> None:  # fmt: skip
     steps, neurons = x.shape
     for task in prange((neurons + TASK - 1) // TASK):

@@ -173,7 +173,8 @@ def _serialize(
     clouds = Clouds.of(xyz, offsets)
     grid, extent = make_grid(xyz, clouds, grid_size, depth)
     scope = extent if parity == "cloud" else extent.reshape(-1, 3).amax(0)
-    cells = Cells(grid, extent, scope, clouds.place, depth, seed, impl)
+    compiled: Literal["reference", "cpu"] = "cpu" if impl == "cpu" else "reference"
+    cells = Cells(grid, extent, scope, clouds.place, depth, seed, compiled)
     code = torch.stack([ORDERS[name].key(cells).contiguous() for name in orders])
     return code, *_sort(code, clouds)
 

@@ -64,6 +64,7 @@ def kind(kernel_name: str, name: str) -> str:
 def resources(name: str, arch: int) -> dict[str, int]:
     """Bytes of stack and registers of the compiled kernel, and its fused multiply-adds."""
     kernel, constants, warps = CASES[name]
+    constants = {n: value for n, value in constants.items() if n in kernel.arg_names}
     types = {n: "constexpr" if n in constants else kind(name, n) for n in kernel.arg_names}
     source = ASTSource(kernel, signature=types, constexprs=constants)
     options = {"num_warps": warps, "enable_fp_fusion": False}
