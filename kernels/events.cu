@@ -134,20 +134,35 @@ __device__ __forceinline__ float unpack(int64 total, int64 before, int narrow) {
     return float(double(total) * (1.0 / double(1LL << bits)));
 }
 
-// A thread owns two cells, side by side, of all instants: each word is read once.
+// A thread owns a cell, or two side by side where rows of two are aligned, at all instants: each
+// word is read once.
+template <typename WORDS, typename FLOATS, int CELLS>
+__device__ __forceinline__ void grid_of(
+    const int64* sums, float* out, int bins, int64 plane, int narrow
+) {
+    int64 cell = (int64(blockIdx.x) * THREADS + threadIdx.x) * CELLS;
+    if (cell >= plane) return;
+    int64 base = int64(blockIdx.y) * bins * plane + cell;
+    int64 before[CELLS] = {};
+    #pragma unroll 5
+    for (int b = 0; b < bins; b++) {
+        union { WORDS all; int64 each[CELLS]; } total;
+        union { FLOATS all; float each[CELLS]; } value;
+        total.all = *reinterpret_cast<const WORDS*>(sums + base + b * plane);
+        #pragma unroll
+        for (int k = 0; k < CELLS; k++) {
+            value.each[k] = unpack(total.each[k], before[k], narrow);
+            before[k] = total.each[k];
+        }
+        *reinterpret_cast<FLOATS*>(out + base + b * plane) = value.all;
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS) grid(
     const int64* sums, float* out, int bins, int64 plane, int narrow
 ) {
-    int64 cell = int64(blockIdx.x) * THREADS + threadIdx.x;
-    if (cell >= plane) return;
-    int64 base = int64(blockIdx.y) * bins * plane + cell;
-    int64 before = 0;
-    #pragma unroll 4
-    for (int b = 0; b < bins; b++) {
-        int64 total = sums[base + b * plane];
-        out[base + b * plane] = unpack(total, before, narrow);
-        before = total;
-    }
+    if (plane % 2) grid_of<int64, float, 1>(sums, out, bins, plane, narrow);
+    else grid_of<longlong2, float2, 2>(sums, out, bins, plane, narrow);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) latest(

@@ -69,7 +69,8 @@ def events_to_voxel_grid_fwd(
         x, y, t, p, offsets, sums, len(t), recordings, bins, height, width, signed, narrow,
     )  # fmt: skip
     kernel = _kernel("grid", "PPiqi", x, t, p, 0)
-    kernel((_blocks(plane), recordings, 1), THREADS, sums, out, bins, plane, narrow)
+    pairs = plane if plane % 2 else plane // 2
+    kernel((_blocks(pairs), recordings, 1), THREADS, sums, out, bins, plane, narrow)
     return out
 
 

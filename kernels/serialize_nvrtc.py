@@ -18,10 +18,12 @@ def macros(job: Job) -> tuple[tuple[str, int], ...]:
 def serialize_fwd(job: Job) -> tuple[Tensor, Tensor, Tensor]:
     """Return code, perm and inverse, each int64 (O, B, N) or (O, total)."""
     assert job.longest <= MOST_SMALL
-    xyz = job.xyz.float() if job.xyz.is_floating_point() else job.xyz.long()
+    xyz = job.xyz
+    if xyz.dtype not in (torch.float32, torch.int64):
+        xyz = xyz.float() if xyz.is_floating_point() else xyz.long()
     shape = (len(job.orders), *job.xyz.shape[:-1])
-    code = xyz.new_empty(shape, dtype=torch.int64)
-    perm, inverse = torch.empty_like(code), torch.empty_like(code)
+    code = torch.empty(shape, dtype=torch.int64, device=xyz.device)
+    out = code, torch.empty_like(code), torch.empty_like(code)
     variant, device = macros(job), xyz.get_device()
     threads = min(512, 1 << variant[1][1] - 1)
     scope = None
@@ -34,7 +36,7 @@ def serialize_fwd(job: Job) -> tuple[Tensor, Tensor, Tensor]:
     for first, count, word in launches(job):
         launch(
             (job.clouds, count, 1), threads,
-            xyz, job.offsets, scope, code[first:], perm[first:], inverse[first:],
+            xyz, job.offsets, scope, *(part[first:] if first else part for part in out),
             job.longest, job.total, word, job.size, job.depth, job.start,
         )  # fmt: skip
-    return code, perm, inverse
+    return out

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from pcmamba.ops._impl import Impl
+from pcmamba.ops._impl import Impl, resolve_impl
 from pcmamba.ops._once import refuse
 from pcmamba.ops._register import LIBRARY, register
-from pcmamba.ops._sequences import check_floats, resolve_sequence_impl
+from pcmamba.ops._sequences import check_floats, working_dtype
 from pcmamba.ops._surrogate import DEFAULT_ALPHA, Surrogate, fire
 from pcmamba.registry import unknown_name
 
@@ -71,8 +72,8 @@ def lif(
         surrogate: "sigmoid", "atan", "triangle" or "erf".
         alpha: Steepness of the surrogate, by default 4 (sigmoid), 2 (atan, erf) or 1 (triangle).
         return_v: Return the membranes after each step too.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back. The kernels
-            keep nothing for the backward pass but `x` and `v0`.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back. The
+            kernels keep nothing for the backward pass but `x` and `v0`.
 
     Returns:
         `Spikes(spikes, v_end, v_seq)`.
@@ -86,7 +87,7 @@ def lif(
     Source: Fang et al., SpikingJelly (Science Advances 2023); surrogates there.
     """
     alpha = _check(x, v0, tau, v_threshold, v_reset, surrogate, alpha)
-    chosen = resolve_sequence_impl(impl, x, v0)
+    chosen = _resolve(impl, x, v0)
     if chosen == "reference":
         return lif_reference(
             x, v0, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate, alpha, return_v
@@ -94,7 +95,8 @@ def lif(
     shape = x.shape[1:]
     rows = x.reshape(len(x), math.prod(shape))
     first = None if v0 is None else v0.reshape(-1).float()
-    spikes, v_end, v_seq = lif_fwd(
+    run = _Lif.apply if _is_plain(rows) else lif_fwd
+    spikes, v_end, v_seq = run(
         rows, first, tau, v_threshold, v_reset, decay_input, detach_reset, surrogate, alpha,
         return_v, chosen,
     )  # fmt: skip
@@ -130,6 +132,28 @@ def _check(
     if not 0 < alpha < math.inf:
         raise ValueError(f"alpha must be positive and finite, got {alpha}")
     return alpha
+
+
+def _resolve(impl: str, x: Tensor, v0: Tensor | None) -> str:
+    doubles = working_dtype(x, v0) == torch.float64
+    if doubles and impl == "auto":
+        return "reference"
+    chosen = resolve_impl(impl, x, ("cpu", "triton", "nvrtc"), prefer_nvrtc=True)
+    if doubles and chosen != "reference":
+        raise TypeError(
+            f"impl={impl!r} must get float16, bfloat16 or float32, got float64; "
+            "impl='reference' or 'auto' takes it"
+        )
+    return chosen
+
+
+def _is_plain(x: Tensor) -> bool:
+    """Tell whether `x` is data in memory that nobody traces."""
+    return (
+        type(x) is Tensor
+        and not torch.compiler.is_compiling()
+        and _get_current_dispatch_mode() is None
+    )
 
 
 def lif_reference(
@@ -252,7 +276,9 @@ def _backward(
 ) -> tuple[Tensor | None, ...]:
     x, v0 = ctx.saved_tensors
     grad_v_seq = grad_v_seq if ctx.return_v else None
-    dx, dv0 = lif_bwd(grad_spikes, grad_v_end, grad_v_seq, x, v0, *ctx.options)
+    # Only the registered op refuses to be differentiated once more.
+    run = lif_bwd if torch.is_grad_enabled() or not _is_plain(x) else _lif_bwd
+    dx, dv0 = run(grad_spikes, grad_v_end, grad_v_seq, x, v0, *ctx.options)
     return dx, None if v0 is None else dv0, *[None] * 9
 
 
@@ -260,11 +286,29 @@ torch.library.register_autograd("pcmamba::lif_fwd", _backward, setup_context=_sa
 torch.library.register_autograd("pcmamba::lif_bwd", refuse("lif"), lib=LIBRARY)
 
 
+class _Lif(torch.autograd.Function):
+    """The op without its registration, for tensors that nobody traces: a small part of the cost."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Any:
+        output = _lif_fwd(*inputs)
+        _save(ctx, inputs, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return _backward(ctx, *grads)
+
+
 def _launchers(impl: str) -> Any:
     if impl == "cpu":
         from pcmamba.kernels import lif_cpu
 
         return lif_cpu
+    if impl == "nvrtc":
+        from pcmamba.kernels import lif_nvrtc
+
+        return lif_nvrtc
     from pcmamba.kernels import lif_triton
 
     return lif_triton

@@ -96,7 +96,8 @@ def serialize(
     _check_names(names)
     _check_options(xyz, grid_size, depth, parity, seed if "random" in names else 0)
     chosen = _resolve(impl, xyz, names)
-    found = serialize_fwd(xyz.detach(), names, grid_size, depth, offsets, parity, seed, chosen)
+    points = xyz.detach() if xyz.requires_grad else xyz
+    found = serialize_fwd(points, names, grid_size, depth, offsets, parity, seed, chosen)
     return Serialization(*(part[0] if isinstance(order, str) else part for part in found))
 
 

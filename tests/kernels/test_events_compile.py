@@ -46,9 +46,13 @@ def test_launches_that_round_forbid_fusion() -> None:
 @pytest.mark.parametrize("arch", [80, 90])
 def test_cuda_sources_compile(tmp_path: Path, arch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PCMAMBA_CACHE", str(tmp_path))
-    for mode in (0, 1, 2):
+    for mode in (0, 2):
         code = _nvrtc.compile_source("events", (*EVENTS, ("MODE", mode)), arch)
         assert code.startswith(b"\x7fELF")
+    neuron = (("HARD", 1), ("DECAY", 1), ("EXACT", 0), ("DETACH", 0), ("SURROGATE", 1))
+    for kind, width, steps in (("float", 4, 16), ("bfloat16", 2, 32), ("float16", 1, 5)):
+        macros = (("IN", kind), ("WIDTH", width), *neuron, ("STEPS", steps))
+        assert _nvrtc.compile_source("lif", macros, arch).startswith(b"\x7fELF")
     for cells in (0, 1):
         for points in (6, 12):
             variant = (("CELLS", cells), ("LOG_POINTS", points))

@@ -257,13 +257,13 @@ def test_errors(changes: dict[str, Any], error: type[Exception], message: str) -
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("impl", ["triton", "nvrtc"])
 @pytest.mark.parametrize("options", OPTIONS)
-def test_a_gpu_gives_the_same_spikes(options: dict[str, Any]) -> None:
-    for steps in (16, 70):
-        x, v0 = make_inputs(steps, 1000)
+def test_a_gpu_gives_the_same_spikes(options: dict[str, Any], impl: str) -> None:
+    for steps, neurons in ((16, 1000), (70, 1000), (5, 333)):
+        x, v0 = make_inputs(steps, neurons)
         wanted = run(x, v0, "reference", **options)
-        found = run(x.cuda(), v0.cuda(), "triton", **options)
-        again = run(x.cuda(), v0.cuda(), "triton", **options)
+        found, again = (run(x.cuda(), v0.cuda(), impl, **options) for _ in range(2))
         assert all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
         assert all(torch.equal(a.cpu(), b) for a, b in zip(found[:3], wanted[:3], strict=True))
         for a, b in zip(found[3:], wanted[3:], strict=True):
