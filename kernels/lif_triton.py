@@ -202,7 +202,7 @@ def _bwd_kernel(
     for t in tl.static_range(T):
         x = tl.load(x_ptr + (offs_m + t * step_m), mask=mask_m, other=0.0).to(tl.float32)
         h, _spike, v = _step(v, x, tau, v_threshold, v_reset, HARD, DECAY, EXACT)
-        potentials = potentials + (h,)  # noqa: RUF005 # Triton knows no unpacking
+        potentials = potentials + (h,)  # type: ignore[assignment] # noqa: RUF005
     carry = tl.zeros((BLOCK_M,), tl.float32)
     if grad_v_end_ptr is not None:
         carry += tl.load(grad_v_end_ptr + offs_m, mask=mask_m, other=0.0)
