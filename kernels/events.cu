@@ -140,9 +140,10 @@ template <typename WORDS, typename FLOATS, int CELLS>
 __device__ __forceinline__ void grid_of(
     const int64* sums, float* out, int bins, int64 plane, int narrow
 ) {
-    int64 cell = (int64(blockIdx.x) * THREADS + threadIdx.x) * CELLS;
+    uint32 blocks = uint32((plane + CELLS * THREADS - 1) / (CELLS * THREADS));  // of a recording
+    int64 cell = (int64(blockIdx.x % blocks) * THREADS + threadIdx.x) * CELLS;
     if (cell >= plane) return;
-    int64 base = int64(blockIdx.y) * bins * plane + cell;
+    int64 base = int64(blockIdx.x / blocks) * bins * plane + cell;
     int64 before[CELLS] = {};
     #pragma unroll 5
     for (int b = 0; b < bins; b++) {
@@ -184,7 +185,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) surface(
     const TIME* t, const int64* offsets, const int64* times, const int64* last, float* out,
     int64 events, int bins, int64 pixels, float rate, int linear
 ) {
-    int64 row = blockIdx.y, pixel = int64(blockIdx.x) * THREADS + threadIdx.x;
+    uint32 blocks = uint32((pixels + THREADS - 1) / THREADS);  // of a recording
+    int64 row = blockIdx.x / blocks, pixel = int64(blockIdx.x % blocks) * THREADS + threadIdx.x;
     if (pixel >= pixels) return;
     int64 first = offsets ? offsets[row] : 0;
     int64 length = offsets ? offsets[row + 1] - first : events;

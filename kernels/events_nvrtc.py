@@ -70,7 +70,7 @@ def events_to_voxel_grid_fwd(
     )  # fmt: skip
     kernel = _kernel("grid", "PPiqi", x, t, p, 0)
     pairs = plane if plane % 2 else plane // 2
-    kernel((_blocks(pairs), recordings, 1), THREADS, sums, out, bins, plane, narrow)
+    kernel((_blocks(pairs) * recordings, 1, 1), THREADS, sums, out, bins, plane, narrow)
     return out
 
 
@@ -101,7 +101,7 @@ def time_surface_fwd(
         x, y, t, p, offsets, at, last, len(t), recordings, bins, height, width,
     )  # fmt: skip
     _kernel("surface", "PPPPPqiqfi", x, t, p, mode)(
-        (_blocks(pixels), recordings, 1), THREADS,
+        (_blocks(pixels) * recordings, 1, 1), THREADS,
         t, offsets, at, last, out, len(t), bins, pixels, 1.0 / tau, decay == "linear",
     )  # fmt: skip
     return out
