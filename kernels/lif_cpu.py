@@ -10,6 +10,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from pcmamba.kernels._common import Array, limit_threads
+from pcmamba.kernels._lanes import LANES, load, sigmoid, store
 
 TASK = 256  # neurons; with 64 steps their potentials fill 64 KiB
 SURROGATES = {"sigmoid": 0, "atan": 1, "triangle": 2, "erf": 3}
@@ -110,18 +111,27 @@ def _forward(
 
 
 @njit(cache=True, error_model="numpy")
-def _slope(u: Any, surrogate: int, alpha: Any) -> Any:
-    z = alpha * u
+def _slopes(u: Array, surrogate: int, alpha: Any) -> None:
+    """Put the derivatives that stand for those of the step in the place of TASK potentials."""
+    one = _F(1.0)
     if surrogate == 0:
-        small = np.exp(-abs(z))
-        q = (_F(1.0) if z >= 0 else small) / (_F(1.0) + small)
-        return ((_F(1.0) - q) * q) * alpha
-    if surrogate == 1:
-        z = _F(np.pi / 2) * z
-        return _F(0.5) * alpha / (_F(1.0) + z * z)
-    if surrogate == 2:
-        return max(alpha - alpha * abs(z), _F(0.0))
-    return _F(1.0 / np.sqrt(np.pi)) * alpha * np.exp(-(z * z))
+        for i in range(TASK):
+            u[i] = alpha * u[i]
+        for i in range(0, TASK, LANES):
+            store(u, i, sigmoid(load(u, i)))
+        for i in range(TASK):
+            u[i] = ((one - u[i]) * u[i]) * alpha
+    elif surrogate == 1:
+        for i in range(TASK):
+            z = _F(np.pi / 2) * (alpha * u[i])
+            u[i] = _F(0.5) * alpha / (one + z * z)
+    elif surrogate == 2:
+        for i in range(TASK):
+            u[i] = max(alpha - alpha * abs(alpha * u[i]), _F(0.0))
+    else:
+        for i in range(TASK):
+            z = alpha * u[i]
+            u[i] = _F(1.0 / np.sqrt(np.pi)) * alpha * np.exp(-(z * z))
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
@@ -141,17 +151,19 @@ def _backward(
                 h = _charge(v[i], x[t, low + i], tau, rest, decay)
                 potential[t, i] = h
                 v[i] = _reset(h, threshold, rest, hard)
+        slope = np.zeros(TASK, np.float32)
         for t in range(steps - 1, -1, -1):
+            slope[:width] = potential[t] - threshold
+            _slopes(slope, surrogate, alpha)
+            if len(grad_v_seq):
+                carry[low : low + width] += grad_v_seq[t, low : low + width]
             for i in range(width):
                 h, later = potential[t, i], carry[low + i]
-                if len(grad_v_seq):
-                    later += grad_v_seq[t, low + i]
                 e = grad_spikes[t, low + i] if len(grad_spikes) else _F(0.0)
                 if not detach:
                     e += later * rest - later * h if hard else -(later * threshold)
-                charged = e * _slope(h - threshold, surrogate, alpha)
                 kept = _F(0.0) if hard and h >= threshold else later
-                charged += kept
+                charged = e * slope[i] + kept
                 leaked = charged / tau
                 dx[t, low + i] = leaked if decay else charged
                 carry[low + i] = charged - leaked
