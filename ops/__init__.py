@@ -9,6 +9,8 @@ from pcmamba.ops.batch_norm_relu import batch_norm_relu
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.causal_conv1d_pair import ConvPair, causal_conv1d_pair
+from pcmamba.ops.event_histogram import event_histogram
+from pcmamba.ops.events_to_voxel_grid import events_to_voxel_grid
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.group import group
 from pcmamba.ops.group_affine_max import group_affine_max
@@ -18,6 +20,7 @@ from pcmamba.ops.group_std import group_std
 from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
 from pcmamba.ops.local_bidirectional_scan import local_bidirectional_scan
+from pcmamba.ops.lif import Spikes, lif
 from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
 from pcmamba.ops.permute_rows import permute_rows
@@ -25,6 +28,7 @@ from pcmamba.ops.segment import segment_reduce
 from pcmamba.ops.selective_scan import selective_scan
 from pcmamba.ops.serialize import Scope, Serialization, serialize
 from pcmamba.ops.wide_linear import wide_linear
+from pcmamba.ops.time_surface import time_surface
 
 __all__ = [
     "ORDERS",
@@ -37,12 +41,15 @@ __all__ = [
     "Scope",
     "Serialization",
     "add_rms_norm",
+    "Spikes",
     "ball_query",
     "batch_norm_max",
     "batch_norm_relu",
     "bidirectional_scan",
     "causal_conv1d",
     "causal_conv1d_pair",
+    "event_histogram",
+    "events_to_voxel_grid",
     "farthest_point_sample",
     "group",
     "group_affine_max",
@@ -57,4 +64,9 @@ __all__ = [
     "selective_scan",
     "serialize",
     "wide_linear",
+    "lif",
+    "segment_reduce",
+    "selective_scan",
+    "serialize",
+    "time_surface",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from typing import Literal
@@ -21,6 +22,7 @@ def interpreting() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0") not in ("", "0")
 
 
+@functools.cache  # looking for it takes longer than many kernels
 def has_triton() -> bool:
     """Tell whether Triton is installed, without importing it."""
     return importlib.util.find_spec("triton") is not None

@@ -17,10 +17,15 @@ from torch import Tensor
 from pcmamba.ops._cells import Clouds, make_grid
 from pcmamba.ops._check import check_offsets, check_shapes
 from pcmamba.ops._impl import Impl, resolve_impl
+from pcmamba.ops._register import register
 from pcmamba.ops.orders import MAX_DEPTH, ORDERS, Cells
+from pcmamba.ops.orders.random import first_word
 from pcmamba.registry import unknown_name
 
 Scope = Literal["cloud", "batch"]
+
+MOST_SMALL = 4096
+"""Points of the largest cloud that one launch numbers and sorts."""
 
 
 class Serialization(NamedTuple):
@@ -69,8 +74,10 @@ def serialize(
             slab-* and the default depth of hilbert*: "cloud", or "batch" as in the released PCM
             code, where batch-mates then change the result.
         seed: Needed by the order random, ignored by the others.
-        impl: "reference" (plain torch) or "cpu" (compiled Hilbert codes); both give equal
-            integers. "auto" takes "cpu" for CPU tensors. A named choice never falls back.
+        impl: "reference" (plain torch), "cpu" (compiled Hilbert codes), "triton", "nvrtc" (clouds
+            of up to 4096 points) or "auto"; all give equal integers. The GPU kernels number all
+            orders at once, never make the host wait, and know the orders of this package: "auto"
+            takes the reference for others. A named choice never falls back.
 
     Returns:
         `Serialization(code, perm, inverse)`, each int64 (B, N) or (total,), with a leading axis
@@ -80,6 +87,7 @@ def serialize(
         TypeError: `xyz` is bool or complex.
         ValueError: Shapes or options do not fit, an order is unknown, or (CPU) a coordinate is
             not finite, or a cloud is wider than 2**20 cells or the given depth.
+        NotImplementedError: A named kernel has not the order, or not for clouds of that size.
 
     Source: Zhang et al., Point Cloud Mamba (arXiv 2403.00762), section 3.2; see `ops/orders`.
     """
@@ -87,11 +95,36 @@ def serialize(
     check_shapes(xyz=(xyz, "B N 3" if offsets is None else "total 3"))
     _check_names(names)
     _check_options(xyz, grid_size, depth, parity, seed if "random" in names else 0)
-    chosen = resolve_impl(impl, xyz, ("cpu",), differentiable=False)
-    found = torch.ops.pcmamba.serialize(
-        xyz.detach(), names, grid_size, depth, offsets, parity, seed, chosen
-    )
+    chosen = _resolve(impl, xyz, names)
+    points = xyz.detach() if xyz.requires_grad else xyz
+    found = serialize_fwd(points, names, grid_size, depth, offsets, parity, seed, chosen)
     return Serialization(*(part[0] if isinstance(order, str) else part for part in found))
+
+
+def _resolve(impl: str, xyz: Tensor, names: Sequence[str]) -> str:
+    """Choose the implementation; the kernels know only the orders of this package."""
+    fused = [ORDERS[name].fused is not None for name in names]
+    if impl == "auto" and not all(fused):
+        return resolve_impl(impl, xyz, ("cpu",), differentiable=False)
+    chosen = resolve_impl(
+        impl,
+        xyz,
+        ("cpu", "triton", "nvrtc"),
+        differentiable=False,
+        prefer_nvrtc=xyz.shape[-2] <= MOST_SMALL,
+    )
+    if chosen in ("triton", "nvrtc") and not all(fused):
+        other = names[fused.index(False)]
+        raise NotImplementedError(
+            f"order must be one of this package's for impl={impl!r}, got {other!r}; "
+            "impl='reference' takes every order"
+        )
+    if chosen == "nvrtc" and xyz.shape[-2] > MOST_SMALL:
+        raise NotImplementedError(
+            f"xyz must hold at most {MOST_SMALL} points for impl='nvrtc', got {xyz.shape[-2]}; "
+            "impl='triton' takes more"
+        )
+    return chosen
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -122,43 +155,76 @@ def _check_options(
         raise ValueError(f"seed must be 0 to 2**63 - 1 for the order 'random', got {seed}")
 
 
-@torch.library.custom_op(
-    "pcmamba::serialize",
-    mutates_args=(),
-    schema="(Tensor xyz, str[] orders, float? grid_size, int? depth, Tensor? offsets, str parity, "
-    "int? seed, str impl) -> (Tensor, Tensor, Tensor)",
-)
 def _serialize(
     xyz: Tensor,
-    orders: list[str],
+    orders: Sequence[str],
     grid_size: float | None,
     depth: int | None,
     offsets: Tensor | None,
-    parity: Scope,
+    parity: str,
     seed: int | None,
-    impl: Literal["reference", "cpu"],
+    impl: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     if offsets is not None:
         check_offsets(offsets, len(xyz))
     if xyz.numel() == 0:
         return _empty(xyz, orders)
+    if impl in ("triton", "nvrtc"):
+        return _launch(xyz, orders, grid_size, depth, offsets, parity, seed, impl)
     clouds = Clouds.of(xyz, offsets)
     grid, extent = make_grid(xyz, clouds, grid_size, depth)
     scope = extent if parity == "cloud" else extent.reshape(-1, 3).amax(0)
-    cells = Cells(grid, extent, scope, clouds.place, depth, seed, impl)
+    compiled: Literal["reference", "cpu"] = "cpu" if impl == "cpu" else "reference"
+    cells = Cells(grid, extent, scope, clouds.place, depth, seed, compiled)
     code = torch.stack([ORDERS[name].key(cells).contiguous() for name in orders])
     return code, *_sort(code, clouds)
 
 
-@_serialize.register_fake
-def _(xyz: Tensor, orders: list[str], *_options: object) -> tuple[Tensor, Tensor, Tensor]:
+def _launch(
+    xyz: Tensor,
+    orders: Sequence[str],
+    grid_size: float | None,
+    depth: int | None,
+    offsets: Tensor | None,
+    parity: str,
+    seed: int | None,
+    impl: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from pcmamba.kernels._serialize_job import Job
+
+    numbers = tuple(ORDERS[name].fused or 0 for name in orders)
+    start = 0 if seed is None else first_word(seed)
+    job = Job(
+        xyz.contiguous(), offsets, numbers, grid_size or 0.0, depth or 0, parity == "batch", start
+    )
+    if impl == "nvrtc":
+        from pcmamba.kernels import serialize_nvrtc
+
+        return serialize_nvrtc.serialize_fwd(job)
+    from pcmamba.kernels import serialize_triton
+
+    return serialize_triton.serialize_fwd(job)
+
+
+def _serialize_fake(
+    xyz: Tensor, orders: Sequence[str], *_options: object
+) -> tuple[Tensor, Tensor, Tensor]:
     return _empty(xyz, orders)
 
 
-def _empty(xyz: Tensor, orders: list[str]) -> tuple[Tensor, Tensor, Tensor]:
+def _empty(xyz: Tensor, orders: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
     shape = (len(orders), *xyz.shape[:-1])
     code, perm, inverse = (xyz.new_empty(shape, dtype=torch.int64) for _ in range(3))
     return code, perm, inverse
+
+
+serialize_fwd = register(
+    "serialize",
+    _serialize,
+    _serialize_fake,
+    "(Tensor xyz, str[] orders, float? grid_size, int? depth, Tensor? offsets, str parity, "
+    "int? seed, str impl) -> (Tensor, Tensor, Tensor)",
+)
 
 
 def _sort(code: Tensor, clouds: Clouds) -> tuple[Tensor, Tensor]:

@@ -52,9 +52,11 @@ class Order(ABC):
 
     Attributes:
         continuous: Successive cells of a full grid are face neighbours.
+        fused: Number by which the GPU kernels know the order; None if only torch computes it.
     """
 
     continuous: bool = False
+    fused: int | None = None
 
     @abstractmethod
     def key(self, cells: Cells) -> Tensor:
@@ -85,3 +87,8 @@ AXES = {
     for axes in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 }
 """The six orders of the axes: "yzx" is (1, 2, 0)."""
+
+
+def fused_number(kind: int, axes: tuple[int, int, int]) -> int:
+    """Return the number of an order in the GPU kernels: kind 0 cts, 1 slab, 2 z, 3 hilbert."""
+    return 6 * kind + list(AXES.values()).index(axes)

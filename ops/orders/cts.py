@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pcmamba.ops.orders._registry import AXES, ORDERS, Cells, Curve
+from pcmamba.ops.orders._registry import AXES, ORDERS, Cells, Curve, fused_number
 
 
 class Cts(Curve):
@@ -25,6 +25,7 @@ class Cts(Curve):
 
     def __init__(self, axes: tuple[int, int, int]) -> None:
         self.axes = axes
+        self.fused = fused_number(0, axes)
 
     def key(self, cells: Cells) -> Tensor:
         """Number the cells of the cloud's own box, which need not be a cube."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pcmamba.ops.orders._bits import deinterleave, interleave
-from pcmamba.ops.orders._registry import MAX_DEPTH, ORDERS, Cells, Curve
+from pcmamba.ops.orders._registry import MAX_DEPTH, ORDERS, Cells, Curve, fused_number
 
 
 class Hilbert(Curve):
@@ -22,6 +22,7 @@ class Hilbert(Curve):
 
     def __init__(self, axes: tuple[int, int, int]) -> None:
         self.axes = axes
+        self.fused = fused_number(3, axes)
 
     def key(self, cells: Cells) -> Tensor:
         """Number the cells at the depth given, else at that of each cloud (or of the batch)."""

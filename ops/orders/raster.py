@@ -11,6 +11,8 @@ from pcmamba.ops.orders._registry import ORDERS, Curve
 class Raster(Curve):
     """Lexicographic by z, y, x."""
 
+    fused = 24
+
     def encode(self, grid: Tensor, depth: int) -> Tensor:
         """Number the cells of the cube row by row."""
         x, y, z = grid.unbind(-1)

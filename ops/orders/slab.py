@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pcmamba.ops.orders._registry import AXES, ORDERS, Cells, Order
+from pcmamba.ops.orders._registry import AXES, ORDERS, Cells, Order, fused_number
 
 
 class Slab(Order):
@@ -22,6 +22,7 @@ class Slab(Order):
 
     def __init__(self, axes: tuple[int, int, int]) -> None:
         self.axes = axes
+        self.fused = fused_number(1, axes)
 
     def key(self, cells: Cells) -> Tensor:
         """Count slabs from the near end, or from the far end of the own cloud."""

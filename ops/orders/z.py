@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pcmamba.ops.orders._bits import deinterleave, interleave
-from pcmamba.ops.orders._registry import ORDERS, Curve
+from pcmamba.ops.orders._registry import ORDERS, Curve, fused_number
 
 
 class Z(Curve):
@@ -19,6 +19,7 @@ class Z(Curve):
 
     def __init__(self, axes: tuple[int, int, int]) -> None:
         self.axes = axes
+        self.fused = fused_number(2, axes)
 
     def encode(self, grid: Tensor, depth: int) -> Tensor:
         """Weave the bits of the three coordinates."""

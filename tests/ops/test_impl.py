@@ -36,6 +36,7 @@ def test_triton_on_the_cpu_needs_the_interpreter(monkeypatch) -> None:
 
 def test_missing_triton_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(_impl, "has_triton", _impl.has_triton.__wrapped__)
     assert not _impl.has_triton()
     with pytest.raises(ImportError, match=r"pip install 'pcmamba\[gpu\]'"):
         resolve_impl("triton", CPU, ("triton",))

@@ -3,7 +3,9 @@ import math
 import pytest
 import torch
 
+from pcmamba.ops._impl import interpreting
 from pcmamba.ops.orders import ORDERS
+from pcmamba.ops.orders._registry import Order
 from pcmamba.ops.serialize import Serialization, serialize
 
 SOME = ["cts-yzx", "slab-zxy", "z-trans", "hilbert", "raster", "random"]
@@ -177,6 +179,88 @@ def test_strided_and_differentiable_points():
     assert not found.code.requires_grad
 
 
+# With a GPU Triton compiles, and takes its tensors only: see the tests marked gpu.
+interpreted = pytest.mark.skipif(not interpreting(), reason="Triton is not interpreted")
+
+
+@pytest.fixture(params=["one program a cloud", "torch's sort"])
+def kernel_sizes(request, monkeypatch):
+    """Both ways of the Triton kernels on clouds that the interpreter can take."""
+    from pcmamba.kernels import serialize_triton
+
+    monkeypatch.setattr(serialize_triton, "BLOCK_N", 32)
+    if request.param == "torch's sort":
+        monkeypatch.setattr(serialize_triton, "MOST_SMALL", 0)
+    return request.param
+
+
+def assert_triton_is_exact(points, names, **options):
+    wanted = serialize(points, names, impl="reference", **options)
+    assert_equal(wanted, serialize(points, names, impl="triton", **options))
+
+
+@interpreted
+def test_triton_gives_every_order(monkeypatch):
+    from pcmamba.kernels import serialize_triton
+
+    monkeypatch.setattr(serialize_triton, "BLOCK_N", 32)
+    monkeypatch.setattr(serialize_triton, "MOST_SMALL", 0)
+    assert_triton_is_exact(clouds(30)[0][None], list(ORDERS), grid_size=0.13, seed=3)
+
+
+@interpreted
+def test_triton_sorts_small_clouds_in_one_program():
+    # The hash fills 63 bits and so takes the second pass; the others take one.
+    assert_triton_is_exact(clouds(20)[0][None], ["cts-xyz", "hilbert", "random"], depth=4, seed=3)
+
+
+@interpreted
+@pytest.mark.parametrize(
+    "options",
+    [{"grid_size": 0.11}, {"depth": 4}, {"grid_size": 0.11, "parity": "batch"}],
+    ids=["size", "depth", "scope of the batch"],
+)
+def test_triton_takes_ragged_clouds(options, kernel_sizes):
+    xyz, offsets = join(clouds(0, 9, 1, 16))
+    assert_triton_is_exact(xyz, ["slab-zxy"], offsets=offsets, **options)
+    if kernel_sizes == "torch's sort":
+        assert_triton_is_exact(xyz, ["hilbert", "random"], offsets=offsets, seed=1, **options)
+
+
+@interpreted
+def test_triton_takes_cells_of_twenty_bits_far_out(kernel_sizes):
+    draw = torch.Generator().manual_seed(1)
+    grid = torch.randint(1 << 20, (1, 16, 3), generator=draw) + 10**12
+    assert_triton_is_exact(grid, ["cts-zyx", "raster"])
+    # Codes that differ in their lowest bits alone, or in their highest alone.
+    pair = torch.tensor([[0, 0, 0], [1, 1, 1 << 19]])
+    assert_triton_is_exact(pair.repeat(8, 1)[None], ["raster", "z"])
+
+
+@interpreted
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32])
+def test_triton_takes_other_types(dtype, kernel_sizes):
+    batch = (clouds(16)[0][None] * 20).to(dtype)
+    size = None if dtype == torch.int32 else 3.0
+    assert_triton_is_exact(batch, ["hilbert"], grid_size=size)
+
+
+@interpreted
+def test_triton_refuses_an_order_it_does_not_know(monkeypatch):
+    class Backwards(Order):
+        def key(self, cells):
+            return (cells.place.flip(-1) + 0 * cells.grid[..., 0]).contiguous()
+
+    ORDERS.register("backwards")(Backwards())
+    try:
+        found = serialize(torch.zeros(1, 4, 3), ["z", "backwards"], grid_size=1.0)
+        assert found.perm[1].tolist() == [[3, 2, 1, 0]]
+        with pytest.raises(NotImplementedError, match=r"order must be .* got 'backwards'"):
+            serialize(torch.zeros(1, 4, 3), "backwards", grid_size=1.0, impl="triton")
+    finally:
+        del ORDERS._entries["backwards"]
+
+
 CASES = {
     "no points axis": ((torch.zeros(5, 3), "z"), {}, r"xyz must be \(B, N, 3\), got \(5, 3\)"),
     "two axes": ((torch.zeros(1, 5, 2), "z"), {}, r"xyz must be \(B, N, 3\).*got \(1, 5, 2\)"),
@@ -205,8 +289,8 @@ CASES = {
     ),
     "impl": (
         (torch.zeros(1, 5, 3), "z"),
-        {"grid_size": 1, "impl": "triton"},
-        "impl must be one of",
+        {"grid_size": 1, "impl": "cuda"},
+        "impl must be one of auto, cpu, nvrtc, reference, triton",
     ),
     "offsets": (
         (torch.zeros(5, 3), "z"),
@@ -275,13 +359,80 @@ def test_compiles_without_a_graph_break(dynamic):
             assert torch.equal(one, two)
 
 
+@interpreted
+def test_opcheck_of_the_kernels():
+    op = torch.ops.pcmamba.serialize.default
+    arguments = (clouds(10)[0][None], ["z"], 0.1, None, None, "cloud", 1, "triton")
+    torch.library.opcheck(op, arguments)
+
+
+GPU_CASES = {
+    "rows": ((4, 1024), {"grid_size": 0.02}),
+    "a few": ((3, 5), {"grid_size": 0.02}),
+    "most in a block": ((1, 4096), {"grid_size": 0.005}),
+    "depth": ((2, 1000), {"depth": 10}),
+    "scope of the batch": ((3, 1000), {"grid_size": 0.02, "parity": "batch"}),
+    "large": ((3, 20000), {"grid_size": 0.02}),
+    "large, depth": ((2, 20000), {"depth": 7}),
+}
+
+
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ORDERS)
-def test_a_gpu_gives_the_same_integers(name):
-    xyz, offsets = join(clouds(0, 500, 3000))
-    for points, bounds in ((xyz[None], None), (xyz, offsets)):
-        options = {"grid_size": 0.03, "seed": 0}
-        wanted = serialize(points, name, offsets=bounds, **options)
-        moved = None if bounds is None else bounds.cuda()
-        found = serialize(points.cuda(), name, offsets=moved, **options)
+@pytest.mark.parametrize("impl", ["triton", "nvrtc", "reference", "auto"])
+@pytest.mark.parametrize("case", GPU_CASES.values(), ids=GPU_CASES.keys())
+def test_a_gpu_gives_the_same_integers(case, impl):
+    (batch, points), options = case
+    if impl == "nvrtc" and points > 4096:
+        pytest.skip("larger than a block sorts")
+    xyz = torch.stack(clouds(*[points] * batch))
+    names = ["cts-xyz", "hilbert"] if impl == "triton" else list(ORDERS)
+    wanted = serialize(xyz, names, seed=0, **options)
+    found, again = (serialize(xyz.cuda(), names, seed=0, impl=impl, **options) for _ in range(2))
+    assert_equal(wanted, [part.cpu() for part in found])
+    assert_equal(found, again)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("impl", ["nvrtc", "reference", "auto"])
+@pytest.mark.parametrize("sizes", [(0, 33, 1, 0, 3000), (0, 500, 30000)], ids=["small", "large"])
+def test_a_gpu_takes_ragged_clouds_and_cells(sizes, impl):
+    xyz, offsets = join(clouds(*sizes))
+    if impl == "nvrtc" and len(xyz) > 4096:
+        pytest.skip("larger than a block sorts")
+    cells = (xyz * 1e5).long() + 10**12
+    for points, size in ((xyz, 0.02), (cells, None)):
+        options = {"grid_size": size, "seed": 0}
+        wanted = serialize(points, list(ORDERS), offsets=offsets, **options)
+        moved = offsets.cuda()
+        found = serialize(points.cuda(), list(ORDERS), offsets=moved, impl=impl, **options)
         assert_equal(wanted, [part.cpu() for part in found])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("points", [1000, 20000])
+def test_a_gpu_does_not_wait_for_the_host(points):
+    xyz = torch.rand(2, points, 3, device="cuda")
+    serialize(xyz, ["hilbert", "z"], grid_size=0.02)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        serialize(xyz, ["hilbert", "z"], grid_size=0.02)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_coordinates_that_are_none_give_a_permutation_on_a_gpu():
+    for points in (1000, 20000):
+        xyz = torch.rand(2, points, 3, device="cuda")
+        xyz[:, ::7] = math.nan
+        xyz[:, 1::7] = math.inf
+        for options in ({"grid_size": 1e-9}, {"depth": 10}):
+            found = serialize(xyz, ["hilbert", "z", "cts-xyz"], **options)
+            places = torch.arange(points, device="cuda").expand(3, 2, -1)
+            assert torch.equal(found.perm.gather(-1, found.inverse), places)
+
+
+@pytest.mark.gpu
+def test_larger_clouds_than_a_block_sorts_are_refused():
+    with pytest.raises(NotImplementedError, match=r"xyz must hold at most 4096 points .* got 5000"):
+        serialize(torch.zeros(1, 5000, 3, device="cuda"), "z", grid_size=1.0, impl="nvrtc")
