@@ -1,0 +1,122 @@
+"""LAS and LAZ: clouds of laser scanners, read by laspy."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pcmamba.data.readers.base import READERS, RawCloud, beside_origin, refuse_columns
+from pcmamba.data.readers.columns import COLORS, XYZ
+
+_HEADER = 227  # bytes of the shortest
+_CHUNK = 1 << 18  # points; what is announced beyond the file's end is never taken
+_LARGEST_GROWTH = 400  # of compressed points
+_PLAIN = ("X", "Y", "Z", "intensity", "classification", *COLORS)
+_KEPT = ("return_number", "number_of_returns", "gps_time", "point_source_id")
+
+
+@READERS.register(".las", ".laz")
+def parse_las(data: bytes, columns: Sequence[str] | None = None) -> RawCloud:
+    """Read coordinates, intensity, colours, classification and the dimensions of the file's own.
+
+    Scale and offset are applied in float64; far from zero an origin is kept apart. Return numbers,
+    GPS time and point source stay as attributes where they vary. Colours of 8 bits in 16-bit
+    fields are told by their largest value. Classification becomes the label unless the file has a
+    dimension `label`.
+
+    Raises:
+        ValueError: No LAS file, or fewer points than announced.
+        ImportError: laspy is missing.
+    """
+    refuse_columns(columns, "las")
+    if data[:4] != b"LASF" or len(data) < _HEADER:
+        raise ValueError(f"expected a LAS header of at least {_HEADER} bytes, got {data[:4]!r}")
+    try:
+        import laspy
+    except ImportError as error:
+        raise ImportError("las and laz files need laspy: pip install 'pcmamba[io]'") from error
+    try:
+        with laspy.open(io.BytesIO(data), closefd=True, read_evlrs=False) as reader:
+            header = reader.header
+            _check_size(header, len(data))
+            parts = [_columns(points, header) for points in _chunks(reader)]
+    except MemoryError:
+        raise
+    except Exception as error:  # laspy and its decompressor raise many kinds of their own
+        raise ValueError(
+            f"expected a whole LAS file, got {type(error).__name__}: {error}"
+        ) from None
+    got = sum(len(part["X"]) for part in parts)
+    if got != header.point_count or not parts:
+        raise ValueError(f"expected {header.point_count} points, got {got}")
+    merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _assemble(merged, header)
+
+
+def _check_size(header: Any, size: int) -> None:
+    """Refuse a number of points that the file cannot hold, before anything is taken for them."""
+    growth = _LARGEST_GROWTH if header.are_points_compressed else 1
+    row = header.point_format.size
+    if header.point_count == 0:
+        raise ValueError("expected at least one point, got 0")
+    if header.point_count * row > (size - header.offset_to_point_data) * growth:
+        raise ValueError(f"{header.point_count} points of {row} bytes do not fit in {size} bytes")
+    if header.number_of_evlrs > size or len(header.vlrs) > size:
+        raise ValueError("expected a plausible number of records, got more than bytes")
+
+
+def _chunks(reader: Any) -> Iterator[Any]:
+    while (points := reader.read_points(_CHUNK)) is not None and len(points):
+        yield points
+
+
+def _columns(points: Any, header: Any) -> dict[str, np.ndarray]:
+    names = set(header.point_format.dimension_names)
+    extra = tuple(header.point_format.extra_dimension_names)
+    wanted = [name for name in (*_PLAIN, *_KEPT, *extra) if name in names]
+    return {name: np.array(points[name]) for name in wanted}
+
+
+def _assemble(merged: dict[str, np.ndarray], header: Any) -> RawCloud:
+    with np.errstate(all="ignore"):  # coordinates are checked to be finite afterwards
+        xyz = np.stack([merged.pop(axis) for axis in "XYZ"], axis=1) * header.scales
+        xyz, origin = beside_origin(xyz + header.offsets)
+    cloud = RawCloud(dict(zip(XYZ, xyz.T, strict=True)), origin=origin)
+    label = next((name for name in merged if name.lower() == "label"), None)
+    if label is not None:
+        cloud.columns["label"] = merged.pop(label)
+        merged.pop("classification", None)
+    elif "classification" in merged and merged["classification"].any():
+        cloud.columns["label"] = merged["classification"]
+    merged.pop("classification", None)
+    _take_colors(cloud, merged)
+    for name, values in merged.items():
+        constant = values.ndim == 1 and bool((values == values[0]).all())
+        if name in (*_KEPT, "intensity") and constant:
+            continue
+        cloud.columns |= _one_column_each(name, values)
+    return cloud
+
+
+def _take_colors(cloud: RawCloud, merged: dict[str, np.ndarray]) -> None:
+    if not all(name in merged for name in COLORS):
+        return
+    colors = {name: merged.pop(name) for name in COLORS}
+    largest = max(int(values.max()) for values in colors.values())
+    if largest == 0:
+        cloud.notes.append("left out the colours: all are 0")
+        return
+    if largest <= 255:
+        cloud.notes.append("colours read as 8 bits")
+        colors = {name: values.astype(np.uint8) for name, values in colors.items()}
+    cloud.columns |= colors
+
+
+def _one_column_each(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    clean = "_".join(name.split())
+    if values.ndim == 1:
+        return {clean: values}
+    return {f"{clean}_{i}": values[:, i] for i in range(values.shape[1])}
