@@ -44,7 +44,9 @@ def read_points(
     sample: int | None = None,
     seed: int = 0,
 ) -> PointCloud:
-    """Read one cloud from a ply, pcd, las, laz, e57, obj, off, stl, xyz, txt, csv, pts, npy, npz or h5.
+    """Read one cloud from a scanner's, a mesh's, a text or an array file.
+
+    ply, pcd, las, laz, e57, obj, off, stl, xyz, txt, csv, pts, npy, npz, h5 and hdf5.
 
     Coordinates, order and frame stay as in the file, in float32: the same float32 points give the
     same bits from every format (text with 9 significant digits; las rounds). Far from zero, las and

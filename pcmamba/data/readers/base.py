@@ -47,8 +47,8 @@ def refuse_columns(columns: Sequence[str] | None, form: str) -> None:
 def beside_origin(xyz: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float]]:
     """Subtract a whole-numbered origin from far coordinates (N, 3) float64, so that float32 holds.
 
-    Coordinates whose distance from zero is at most 1024 times their extent stay as they are: float32
-    then keeps 1/16,000 of the extent or better.
+    Coordinates whose distance from zero is at most 1024 times their extent stay as they are:
+    float32 then keeps 1/16,000 of the extent or better.
     """
     finite = xyz[np.isfinite(xyz).all(axis=1)]
     if not len(finite) or np.abs(finite).max() <= 1024.0 * max(np.ptp(finite, axis=0).max(), 1e-9):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pcmamba.data.readers.base import READERS, RawCloud, beside_origin, refuse_c
 from pcmamba.data.readers.columns import COLORS, XYZ
 
 _HEADER = 227  # bytes of the shortest
+_RECORD = 54  # bytes of the shortest record between header and points
 _CHUNK = 1 << 18  # points; what is announced beyond the file's end is never taken
 _LARGEST_GROWTH = 400  # of compressed points
 _PLAIN = ("X", "Y", "Z", "intensity", "classification", *COLORS)
@@ -34,6 +36,7 @@ def parse_las(data: bytes, columns: Sequence[str] | None = None) -> RawCloud:
     refuse_columns(columns, "las")
     if data[:4] != b"LASF" or len(data) < _HEADER:
         raise ValueError(f"expected a LAS header of at least {_HEADER} bytes, got {data[:4]!r}")
+    _check_records(data)
     try:
         import laspy
     except ImportError as error:
@@ -56,6 +59,16 @@ def parse_las(data: bytes, columns: Sequence[str] | None = None) -> RawCloud:
     return _assemble(merged, header)
 
 
+def _check_records(data: bytes) -> None:
+    """Refuse records that do not fit before the points: laspy would read them one by one."""
+    size, points, records = struct.unpack_from("<HII", data, 94)
+    if not _HEADER <= size <= points <= len(data) or records * _RECORD > points - size:
+        raise ValueError(
+            f"expected {records} records between byte {size} and the points at byte {points} of "
+            f"{len(data)}, which do not fit"
+        )
+
+
 def _check_size(header: Any, size: int) -> None:
     """Refuse a number of points that the file cannot hold, before anything is taken for them."""
     growth = _LARGEST_GROWTH if header.are_points_compressed else 1
@@ -64,8 +77,6 @@ def _check_size(header: Any, size: int) -> None:
         raise ValueError("expected at least one point, got 0")
     if header.point_count * row > (size - header.offset_to_point_data) * growth:
         raise ValueError(f"{header.point_count} points of {row} bytes do not fit in {size} bytes")
-    if header.number_of_evlrs > size or len(header.vlrs) > size:
-        raise ValueError("expected a plausible number of records, got more than bytes")
 
 
 def _chunks(reader: Any) -> Iterator[Any]:
