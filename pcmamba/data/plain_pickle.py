@@ -33,7 +33,7 @@ def load_plain_pickle(path: Path) -> Any:
     data = path.read_bytes()
     try:
         _check_opcodes(data)
-        return _plain(_Unpickler(io.BytesIO(data), encoding="latin1").load())
+        return _Plainer(len(data))(_Unpickler(io.BytesIO(data), encoding="latin1").load())
     except MemoryError:
         raise
     except Exception as error:  # a broken pickle makes the unpickler raise almost anything
@@ -141,18 +141,25 @@ def _check_opcodes(data: bytes) -> None:
             raise ValueError(f"{opcode.name} at byte {position}, which could run code")
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """Put arrays in place of what was built for them."""
-    if depth > 50:
-        raise ValueError("lists within lists without end")
-    if isinstance(value, _Array):
-        if value.values is None:
-            raise ValueError("an array without values")
-        return value.values
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(part, depth + 1) for part in value)
-    if isinstance(value, dict):
-        return {key: _plain(part, depth + 1) for key, part in value.items()}
-    if value is None or isinstance(value, bool | int | float | str | bytes):
-        return value
-    raise ValueError(f"a {type(value).__name__}")
+class _Plainer:
+    """Puts arrays in place of what was built for them, in a number of steps that is bounded."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def __call__(self, value: Any) -> Any:
+        # A list that holds another one twice, which does so too, … would take for ever.
+        self.steps -= 1
+        if self.steps < 0:
+            raise ValueError("the same lists over and over")
+        if isinstance(value, _Array):
+            if value.values is None:
+                raise ValueError("an array without values")
+            return value.values
+        if isinstance(value, list | tuple):
+            return type(value)(self(part) for part in value)
+        if isinstance(value, dict):
+            return {key: self(part) for key, part in value.items()}
+        if value is None or isinstance(value, bool | int | float | str | bytes):
+            return value
+        raise ValueError(f"a {type(value).__name__}")

@@ -260,7 +260,7 @@ def test_missing_files_are_named(fake):
 def test_other_forms_are_recognised(sign, form, tmp_path):
     (tmp_path / sign).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / sign).touch()
-    with pytest.raises(NotImplementedError, match=rf"ModelNet40 as {form} .*not supported yet"):
+    with pytest.raises(NotImplementedError, match=rf"ModelNet40 as {form} .*another form of ModelNet40"):
         ModelNet40(str(tmp_path)).load("train")
 
 
