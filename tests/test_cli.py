@@ -216,7 +216,7 @@ def test_lists(capsys):
     assert cli.main(["models"]) == 0
     assert "pcm_tiny       6,950,656 parameters" in capsys.readouterr().out
     assert cli.main(["data", "list"]) == 0
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(DATASETS)
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == set(DATASETS)
     assert cli.main(["data", "check", "shapes", "--options={train_size: 32}"]) == 0
     assert "synthetic" in capsys.readouterr().out
 
