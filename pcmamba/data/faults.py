@@ -76,6 +76,18 @@ def _compare(train: CloudSet, test: CloudSet) -> Iterator[Finding]:
     yield from _scale(train, test)
     yield _standing(train, test)
     yield from _readings(train, test)
+    if train.part_labels is not None and test.part_labels is not None:
+        yield _parts(train, test)
+
+
+def _parts(train: CloudSet, test: CloudSet) -> Finding:
+    first, second = (np.unique(np.asarray(s.part_labels)) for s in (train, test))
+    new = [train.part_names[p] for p in np.setdiff1d(second, first)]
+    if new:
+        return Finding("part labels", "FAULT", f"train has no points of {', '.join(new)}")
+    detail = f"{len(first)} of {len(train.part_names)} occur in train, {len(second)} in test"
+    whole = len(first) == len(train.part_names)
+    return Finding("part labels", "ok" if whole else "note", detail)
 
 
 def _classes(train: CloudSet, test: CloudSet) -> Finding:
@@ -119,7 +131,9 @@ def _scale(train: CloudSet, test: CloudSet) -> Iterator[Finding]:
     medians = [float(np.median(r)) for r in radii]
     ratio = max(medians) / max(min(medians), 1e-30)
     detail = f"median radius {medians[0]:.4g} in train, {medians[1]:.4g} in test"
-    yield Finding("scale", "FAULT" if ratio > _SCALE_RATIO else "ok", detail)
+    # Scenes differ in size by their nature; objects of the same classes do not.
+    fault: Verdict = "FAULT" if len(train.class_names) > 1 else "note"
+    yield Finding("scale", fault if ratio > _SCALE_RATIO else "ok", detail)
     for cloud_set, r, median in zip((train, test), radii, medians, strict=True):
         stray = (r > median * _STRAY_RATIO) | (r * _STRAY_RATIO < median)
         if stray.any():

@@ -108,7 +108,7 @@ class ModelNetFewShot:
     def make_fake(cls, root: str) -> ModelNetFewShot:
         """Write one fold of small clouds."""
         rng = np.random.default_rng(0)
-        path = Path(root) / "ModelNetFewshot" / "5way_10shot" / "0.pkl"
+        path = Path(root) / "ModelNetFewshot" / "5way20shot" / "0.pkl"
         path.parent.mkdir(parents=True, exist_ok=True)
         fold = {
             split: [
@@ -116,10 +116,10 @@ class ModelNetFewShot:
                 for label in range(5)
                 for _ in range(count)
             ]
-            for split, count in (("train", 10), ("test", _TEST_CLOUDS))
+            for split, count in (("train", 20), ("test", _TEST_CLOUDS))
         }
         path.write_bytes(pickle.dumps(fold, protocol=2))
-        return cls(root, num_points=16)
+        return cls(root, shot=20, num_points=16)
 
     def _path(self) -> Path:
         if self.root is None:

@@ -94,13 +94,12 @@ class S3DIS:
         return cloud
 
     def load(self, split: str) -> CloudSet:
-        """Draw `num_points` of each room; the kind of room is its class, points carry part labels.
+        """Draw `num_points` of each room; all rooms are of one class, points carry part labels.
 
         Raises:
             ValueError: As `rooms` and `read_room`.
             FileNotFoundError: There are no areas.
         """
-        kinds = tuple(sorted({_kind(path) for path in self._rooms()}))
         points, parts, keys, notes = [], [], [], []
         chosen = self.rooms(split)
         for path in chosen:
@@ -112,8 +111,8 @@ class S3DIS:
             notes += [f"{_name(path)}: {note}" for note in cloud.notes]
         return CloudSet(
             points=torch.from_numpy(np.stack(points)),
-            labels=torch.tensor([kinds.index(_kind(path)) for path in chosen]),
-            class_names=kinds,
+            labels=torch.zeros(len(chosen), dtype=torch.int64),
+            class_names=("room",),
             ids=tuple(_name(path) for path in chosen),
             name="s3dis",
             split=split,
@@ -241,10 +240,3 @@ def _area(path: Path) -> str:
 
 def _name(path: Path) -> str:
     return path.stem if path.suffix == ".npy" else f"{path.parent.name}_{path.name}"
-
-
-def _kind(path: Path) -> str:
-    """Return the kind of a room: its name without the area and without numbers behind it."""
-    match = _ROOM.fullmatch(_name(path))
-    room = match["room"] if match else path.name
-    return re.sub(r"(_\d+)+$", "", room)
