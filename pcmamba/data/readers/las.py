@@ -16,6 +16,8 @@ _HEADER = 227  # bytes of the shortest
 _RECORD = 54  # bytes of the shortest record between header and points
 _CHUNK = 1 << 18  # points; what is announced beyond the file's end is never taken
 _LARGEST_GROWTH = 400  # of compressed points
+_LASZIP, _VARIABLE = 22204, 2**32 - 1  # the record of the compression; chunks of any size
+_LARGEST_CHUNK = 50_000
 _PLAIN = ("X", "Y", "Z", "intensity", "classification", *COLORS)
 _KEPT = ("return_number", "number_of_returns", "gps_time", "point_source_id")
 
@@ -44,11 +46,11 @@ def parse_las(data: bytes, columns: Sequence[str] | None = None) -> RawCloud:
     try:
         with laspy.open(io.BytesIO(data), closefd=True, read_evlrs=False) as reader:
             header = reader.header
-            _check_size(header, len(data))
+            _check_size(header, data)
             parts = [_columns(points, header) for points in _chunks(reader)]
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # laspy and its decompressor raise many kinds of their own
+    except BaseException as error:  # many kinds, and panics of the decompressor are no Exception
         raise ValueError(
             f"expected a whole LAS file, got {type(error).__name__}: {error}"
         ) from None
@@ -69,14 +71,39 @@ def _check_records(data: bytes) -> None:
         )
 
 
-def _check_size(header: Any, size: int) -> None:
+def _check_size(header: Any, data: bytes) -> None:
     """Refuse a number of points that the file cannot hold, before anything is taken for them."""
+    size = len(data)
     growth = _LARGEST_GROWTH if header.are_points_compressed else 1
     row = header.point_format.size
     if header.point_count == 0:
         raise ValueError("expected at least one point, got 0")
+    if header.are_points_compressed:
+        _check_chunks(header, data)
     if header.point_count * row > (size - header.offset_to_point_data) * growth:
         raise ValueError(f"{header.point_count} points of {row} bytes do not fit in {size} bytes")
+
+
+def _check_chunks(header: Any, data: bytes) -> None:
+    """Refuse a table of compressed chunks that the decompressor would take memory for in vain."""
+    start = header.offset_to_point_data
+    most = max(header.point_count, _LARGEST_CHUNK)
+    for record in header.vlrs:
+        body = record.record_data_bytes()
+        if record.record_id == _LASZIP and len(body) >= 16:
+            chunk = struct.unpack_from("<I", body, 12)[0]
+            if not 0 < chunk <= most and chunk != _VARIABLE:
+                raise ValueError(f"expected chunks of 1 to {most} points, got {chunk}")
+    if start + 8 > len(data):
+        raise ValueError("expected compressed points, got the end of the file")
+    place = struct.unpack_from("<q", data, start)[0]
+    if place <= start:  # files written in one go name the place at their end
+        place = struct.unpack_from("<q", data, len(data) - 8)[0]
+    if not start < place <= len(data) - 8:
+        raise ValueError(f"expected a table of chunks in the file, got byte {place}")
+    count = struct.unpack_from("<I", data, place + 4)[0]
+    if count > min(header.point_count, len(data)):
+        raise ValueError(f"expected at most {header.point_count} chunks, got {count}")
 
 
 def _chunks(reader: Any) -> Iterator[Any]:

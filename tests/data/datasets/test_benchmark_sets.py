@@ -70,7 +70,7 @@ def test_few_shot_names_the_classes_of_the_fold(tmp_path):
         path = tmp_path / "ModelNetFewshot"
         (path / "5way20shot").rename(path / "5way_10shot")
         ModelNetFewShot(str(path)).load("train")
-    with pytest.raises(FileNotFoundError, match="5way_10shot/3.pkl"):
+    with pytest.raises(FileNotFoundError, match=r"5way_10shot/3\.pkl"):
         ModelNetFewShot(str(path), fold=3).load("train")
 
 

@@ -40,7 +40,7 @@ def test_a_cloud_comes_back_with_labels_and_scores(form, tmp_path):
 def test_what_laspy_writes_is_read(tmp_path):
     las = laspy.create(point_format=3, file_version="1.2")
     las.header.scales, las.header.offsets = [0.001] * 3, [1e6, 2e6, 0]
-    las.x, las.y, las.z = [1e6 + 1, 1e6 + 2.5], [2e6, 2e6 + 1], [5, 6]
+    las.x, las.y, las.z = np.array([[1e6 + 1, 1e6 + 2.5], [2e6, 2e6 + 1], [5, 6]])
     las.intensity, las.classification = [7, 65535], [2, 6]
     las.red, las.green, las.blue = [255, 1], [0, 2], [9, 3]
     las.return_number = [1, 2]
