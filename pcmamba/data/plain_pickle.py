@@ -135,7 +135,7 @@ class _Unpickler(pickle.Unpickler):
 def _check_opcodes(data: bytes) -> None:
     """Walk through the pickle without running it: lengths must lie within it."""
     for opcode, argument, position in pickletools.genops(data):
-        if opcode.name in ("LONG_BINPUT", "PUT") and int(argument) > len(data):
+        if opcode.name in ("LONG_BINPUT", "PUT") and int(argument or 0) > len(data):
             raise ValueError(f"a place {argument} beyond the file at byte {position}")
         if opcode.name in ("EXT1", "EXT2", "EXT4", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"):
             raise ValueError(f"{opcode.name} at byte {position}, which could run code")

@@ -126,8 +126,10 @@ class PreparedSet:
         return {"version": VERSION, "kind": self.kind, "options": json.loads(json.dumps(options))}
 
     def _fresh_meta(self) -> dict[str, Any] | None:
+        if getattr(self.dataset, "root", None) is None:
+            return None
         path = self.folder() / _META
-        if getattr(self.dataset, "root", None) is None or not path.is_file():
+        if not path.is_file():
             return None
         try:
             meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -165,12 +167,14 @@ def _write_split(folder: Path, cloud_set: CloudSet, split: str) -> dict[str, Any
 
 def _read_split(folder: Path, meta: dict[str, Any]) -> CloudSet:
     split = meta["values"]["split"]
-    tensors = {
+    tensors: dict[str, Any] = {
         # "c": pages that somebody writes to are copied, the file never changes.
         name: torch.from_numpy(np.load(folder / f"{split}.{name}.npy", mmap_mode="c"))
         for name in meta["arrays"]
     }
-    values = {n: tuple(v) if isinstance(v, list) else v for n, v in meta["values"].items()}
+    values: dict[str, Any] = {
+        n: tuple(v) if isinstance(v, list) else v for n, v in meta["values"].items()
+    }
     return CloudSet(**values, **tensors)
 
 

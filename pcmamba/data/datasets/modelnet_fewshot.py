@@ -154,7 +154,12 @@ def _entries(fold: Any, split: str, path: Path) -> list[Any]:
         raise ValueError(f"{path} must be a dict with a list {split!r}, got none")
     for number, entry in enumerate(entries):
         cloud = entry[0] if isinstance(entry, list | tuple) and len(entry) == 3 else None
-        fits = isinstance(cloud, np.ndarray) and cloud.ndim == 2 and cloud.shape[1] in (3, 6)
-        if not fits or not len(cloud) or cloud.dtype.kind != "f":
+        if (
+            not isinstance(cloud, np.ndarray)
+            or cloud.ndim != 2
+            or cloud.shape[1] not in (3, 6)
+            or not len(cloud)
+            or cloud.dtype.kind != "f"
+        ):
             raise ValueError(f"{path}: {split}[{number}] must be (points (N, 6), label, class)")
     return entries

@@ -166,7 +166,9 @@ class S3DIS:
         files = [path for path in visible(room / "Annotations") if path.suffix == ".txt"]
         if not files:
             raise ValueError(f"{room / 'Annotations'} must hold files <class>_<i>.txt, got none")
-        clouds, labels, notes = [], [], []
+        clouds: list[PointCloud] = []
+        labels: list[int] = []
+        notes: list[str] = []
         for path in files:
             cloud, said = _read_text(path, self.repair)
             clouds.append(cloud)
