@@ -17,6 +17,7 @@ _RECORD = 54  # bytes of the shortest record between header and points
 _CHUNK = 1 << 18  # points; what is announced beyond the file's end is never taken
 _LARGEST_GROWTH = 400  # of compressed points
 _LASZIP, _VARIABLE = 22204, 2**32 - 1  # the record of the compression; chunks of any size
+_LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}  # of an item: point, colours, colours and infrared, wave
 _LARGEST_CHUNK = 50_000
 _PLAIN = ("X", "Y", "Z", "intensity", "classification", *COLORS)
 _KEPT = ("return_number", "number_of_returns", "gps_time", "point_source_id")
@@ -88,8 +89,11 @@ def _check_chunks(header: Any, data: bytes) -> None:
     """Refuse a table of compressed chunks that the decompressor would take memory for in vain."""
     start = header.offset_to_point_data
     most = max(header.point_count, _LARGEST_CHUNK)
+    layers = 0
     for record in header.vlrs:
         body = record.record_data_bytes()
+        if record.record_id == _LASZIP:
+            layers = _count_layers(body)
         if record.record_id == _LASZIP and len(body) >= 16:
             chunk = struct.unpack_from("<I", body, 12)[0]
             if not 0 < chunk <= most and chunk != _VARIABLE:
@@ -104,6 +108,23 @@ def _check_chunks(header: Any, data: bytes) -> None:
     count = struct.unpack_from("<I", data, place + 4)[0]
     if count > min(header.point_count, len(data)):
         raise ValueError(f"expected at most {header.point_count} chunks, got {count}")
+    # The first chunk: a plain point, the number of points, and the bytes of each layer.
+    at = start + 8 + header.point_format.size + 4
+    if layers and at + 4 * layers <= len(data):
+        sizes = struct.unpack_from(f"<{layers}I", data, at)
+        if sum(sizes) > len(data):
+            raise ValueError(f"expected layers of a chunk in the file, got {sum(sizes)} bytes")
+
+
+def _count_layers(body: bytes) -> int:
+    """Return how many layers a chunk of the newer point formats has, 0 for the older ones."""
+    if len(body) < 34:
+        raise ValueError(f"expected a record of the compression, got {len(body)} bytes")
+    count = struct.unpack_from("<H", body, 32)[0]
+    if len(body) < 34 + 6 * count:
+        raise ValueError(f"expected {count} items in the record of the compression, got fewer")
+    items = [struct.unpack_from("<HHH", body, 34 + 6 * i) for i in range(count)]
+    return sum(size if kind == 14 else _LAYERS.get(kind, 0) for kind, size, _ in items)
 
 
 def _chunks(reader: Any) -> Iterator[Any]:
