@@ -216,7 +216,7 @@ def test_lists(capsys):
     assert cli.main(["models"]) == 0
     assert "pcm_tiny       6,950,656 parameters" in capsys.readouterr().out
     assert cli.main(["data", "list"]) == 0
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(DATASETS)
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == set(DATASETS)
     assert cli.main(["data", "check", "shapes", "--options={train_size: 32}"]) == 0
     assert "synthetic" in capsys.readouterr().out
 
@@ -229,3 +229,29 @@ def test_help_does_not_import_torch():
     ).stdout
     assert out.splitlines()[0].startswith("usage: pcmamba")
     assert out.splitlines()[-1] == "False"
+
+
+def test_data_from_check_to_speed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PCMAMBA_CACHE", str(tmp_path / "cache"))
+    root = str(tmp_path / "data")
+    DATASETS["folder"].make_fake(root)
+    assert cli.main(["data", "check", "folder", root]) == 0
+    assert "duplicates              ok" in capsys.readouterr().out
+    for word in ("wrote", "already in"):
+        assert cli.main(["data", "prepare", "folder", root]) == 0
+        assert capsys.readouterr().out.startswith(word)
+    picture = tmp_path / "sheet.png"
+    assert cli.main(["data", "show", "folder", root, f"--out={picture}", "--per_class=2"]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    small = ["--num_points=64", "--batch_size=4", "--device=cpu"]
+    assert cli.main(["data", "speed", "folder", root, *small]) == 0
+    assert "clouds/s" in capsys.readouterr().out
+    assert cli.main(["data", "list", str(tmp_path)]) == 0
+    assert "missing: https://modelnet" in capsys.readouterr().out
+
+
+def test_check_ends_with_1_on_a_fault(tmp_path, capsys):
+    DATASETS["folder"].make_fake(str(tmp_path))
+    (tmp_path / "box" / "box_4.xyz").write_text("0 0 nan\n1 1 1\n")
+    assert cli.main(["data", "check", "folder", str(tmp_path)]) == 1
+    assert "FAULT" in capsys.readouterr().out

@@ -1,7 +1,17 @@
 """Data: files, sets, transforms and loaders."""
 
 from pcmamba.data.readers import ReadError, read_points
+from pcmamba.data.sample_mesh import sample_mesh
 from pcmamba.data.structures import CloudSet, PointCloud
-from pcmamba.data.writers import write_npz, write_ply
+from pcmamba.data.writers import write_las, write_npz, write_ply
 
-__all__ = ["CloudSet", "PointCloud", "ReadError", "read_points", "write_npz", "write_ply"]
+__all__ = [
+    "CloudSet",
+    "PointCloud",
+    "ReadError",
+    "read_points",
+    "sample_mesh",
+    "write_las",
+    "write_npz",
+    "write_ply",
+]

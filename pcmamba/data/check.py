@@ -26,10 +26,19 @@ def check_dataset(name: str, root: str | None, **options: Any) -> list[str]:
         ValueError: The name or an option is unknown, or the data are not what they should be.
         FileNotFoundError: A folder or a file is missing.
     """
+    lines: list[str] = make_set(name, root, **options).check()
+    return lines
+
+
+def make_set(name: str, root: str | None, **options: Any) -> Any:
+    """Build a data set by its name.
+
+    Raises:
+        ValueError: The name or an option is unknown, or its value is out of range.
+    """
     kind = DATASETS[name]
     known = {entry.name for entry in dataclasses.fields(kind)} - {"root"}
     for option in options:
         if option not in known:
             raise ValueError(unknown_name(f"option of data set {name}", option, known))
-    lines: list[str] = kind(root=root, **options).check()
-    return lines
+    return kind(root=root, **options)

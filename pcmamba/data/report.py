@@ -31,7 +31,7 @@ def _describe(cloud_set: CloudSet) -> list[str]:
     norms = cloud_set.points.norm(dim=2)
     radii = norms.amax(dim=1)
     offsets = cloud_set.points.mean(dim=1).norm(dim=1)
-    twice = len(cloud_set) - len(np.unique(cloud_keys(cloud_set.points)))
+    twice = len(cloud_set) - len(np.unique(keys_of(cloud_set)))
     lines = [
         f"{split}: {len(cloud_set):,} clouds of {cloud_set.points.shape[1]:,} points, "
         f"{min(counts):,} to {max(counts):,} per class",
@@ -60,12 +60,20 @@ def _order(cloud_set: CloudSet) -> str:
 
 
 def _overlap(train: CloudSet, test: CloudSet) -> list[str]:
-    if train.points.shape[1:] != test.points.shape[1:]:
+    known = train.keys is not None and test.keys is not None
+    if not known and train.points.shape[1:] != test.points.shape[1:]:
         return ["train and test differ in points per cloud; overlap was not searched"]
-    shared = np.isin(cloud_keys(test.points), cloud_keys(train.points))
+    shared = np.isin(keys_of(test), keys_of(train))
     if not shared.any():
         return ["train and test share no cloud"]
     return [f"clouds of test that are also in train: {shared.sum()}"]
+
+
+def keys_of(cloud_set: CloudSet) -> np.ndarray:
+    """Return the keys of the whole clouds where the set has them, or of its points."""
+    if cloud_set.keys is not None:
+        return cloud_set.keys.cpu().numpy().view(np.uint64)
+    return cloud_keys(cloud_set.points)
 
 
 def cloud_keys(points: Tensor) -> np.ndarray:

@@ -28,6 +28,8 @@ class PointCloud:
         source: Where the cloud came from, for messages.
         up_axis: Axis that points up in `xyz`, or None if unknown.
         notes: What a reader guessed or left out, in words.
+        origin: What was subtracted from the coordinates of the file, in float64; `xyz + origin` is
+            the place in the world.
 
     Raises:
         TypeError: An array is no NumPy array or of another dtype.
@@ -44,6 +46,7 @@ class PointCloud:
     source: str = ""
     up_axis: str | None = None
     notes: tuple[str, ...] = ()
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         size = len(self.xyz) if isinstance(self.xyz, np.ndarray) and self.xyz.ndim else 0
@@ -69,7 +72,9 @@ class PointCloud:
         if self.up_axis in (None, "z"):
             return self
         normals = None if self.normals is None else to_z_up(self.normals, self.up_axis)
-        return replace(self, xyz=to_z_up(self.xyz, self.up_axis), normals=normals, up_axis="z")
+        x, y, z = to_z_up(np.array(self.origin), self.up_axis).tolist()
+        xyz = to_z_up(self.xyz, self.up_axis)
+        return replace(self, xyz=xyz, normals=normals, up_axis="z", origin=(x, y, z))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +92,8 @@ class CloudSet:
         normals: (S, N, 3) float32, z up, or None.
         part_labels: (S, N) int64, 0 to the number of part names, or None.
         part_names: Name of each part.
+        keys: (S,) int64 key of each cloud as its file holds it, before any choice of points, or
+            None; equal clouds have equal keys.
         synthetic: True for generated shapes.
         notes: What the loader decided or found unusual, in words.
 
@@ -105,6 +112,7 @@ class CloudSet:
     normals: Tensor | None = None
     part_labels: Tensor | None = None
     part_names: tuple[str, ...] = ()
+    keys: Tensor | None = None
     synthetic: bool = False
     notes: tuple[str, ...] = ()
 
@@ -116,6 +124,7 @@ class CloudSet:
         _check_tensor("labels", self.labels, torch.int64, (size,))
         _check_tensor("normals", self.normals, torch.float32, (size, count, 3))
         _check_tensor("part_labels", self.part_labels, torch.int64, (size, count))
+        _check_tensor("keys", self.keys, torch.int64, (size,))
         _check_range("labels", self.labels, self.class_names, "class_names")
         _check_range("part_labels", self.part_labels, self.part_names, "part_names")
         if len(self.ids) != size:
@@ -155,7 +164,7 @@ def _check_faces(faces: np.ndarray | None, size: int) -> None:
 def _check_tensor(
     name: str, values: Tensor | None, dtype: torch.dtype, shape: tuple[int | None, ...]
 ) -> None:
-    if values is None and name in ("normals", "part_labels"):
+    if values is None and name in ("normals", "part_labels", "keys"):
         return
     if not isinstance(values, Tensor) or values.dtype != dtype:
         got = getattr(values, "dtype", type(values).__name__)

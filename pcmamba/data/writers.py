@@ -1,7 +1,9 @@
-"""Write a cloud to ply or npz: whole or not at all."""
+"""Write a cloud to ply, npz or las: whole or not at all."""
 
 from __future__ import annotations
 
+import io
+import math
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -81,6 +83,53 @@ def write_npz(
         raise ValueError(f"attributes must have other names than the keys, got {sorted(clash)}")
     arrays = {name: a for name, a in {**own, **cloud.attributes}.items() if a is not None}
     _replace(Path(path), lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+
+
+def write_las(path: str | os.PathLike[str], cloud: PointCloud) -> None:
+    """Write a LAS 1.4 file, or LAZ if the name ends so, replacing an older one in one step.
+
+    Coordinates are stored with the cloud's origin, in steps of a 2^31st of the extent rounded up to
+    a power of ten. Intensity, labels, normals and attributes become dimensions of the file's own;
+    labels in 0 … 255 are its classification too. Colours get 16 bits.
+
+    Raises:
+        ValueError: An attribute is no number per point or has a name of more than 32 bytes.
+        ImportError: laspy is missing.
+    """
+    try:
+        import laspy
+    except ImportError as error:
+        raise ImportError("las and laz files need laspy: pip install 'pcmamba[io]'") from error
+    own = _las_columns(cloud)
+    header = laspy.LasHeader(point_format=6 if cloud.colors is None else 7, version="1.4")
+    header.offsets = np.floor(cloud.xyz.min(axis=0).astype(np.float64)) + cloud.origin
+    extent = max(float(np.ptp(cloud.xyz, axis=0).max()), 1e-6) + 1.0
+    header.scales = np.full(3, 10.0 ** math.ceil(math.log10(extent / 2**31)))
+    header.add_extra_dims([laspy.ExtraBytesParams(n, v.dtype.str[1:]) for n, v in own.items()])
+    las = laspy.LasData(header)
+    las.x, las.y, las.z = (cloud.xyz.astype(np.float64) + cloud.origin).T
+    for name, values in own.items():
+        las[name] = values
+    if cloud.labels is not None and 0 <= cloud.labels.min() <= cloud.labels.max() <= 255:
+        las.classification = cloud.labels
+    if cloud.colors is not None:
+        las.red, las.green, las.blue = cloud.colors.T.astype(np.uint16) * 257
+    buffer = io.BytesIO()
+    las.write(buffer, do_compress=Path(path).suffix.lower() == ".laz")
+    _replace(Path(path), lambda file: file.write(buffer.getvalue()))
+
+
+def _las_columns(cloud: PointCloud) -> dict[str, np.ndarray]:
+    """Return what LAS has no exact place for, under names that the reader knows."""
+    columns = _ply_columns(cloud)
+    for name in ("x", "y", "z", "red", "green", "blue"):
+        columns.pop(name, None)
+    if "intensity" in columns:  # LAS holds whole numbers alone under that name
+        columns = {("reflectance" if n == "intensity" else n): v for n, v in columns.items()}
+    long = [name for name in columns if len(name.encode()) > 32]
+    if long:
+        raise ValueError(f"attributes must have names of at most 32 bytes, got {long[0]!r}")
+    return columns
 
 
 def _ply_columns(cloud: PointCloud) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from pcmamba.data.batch import CloudBatch, Draw
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.loader import ResidentLoader
+from pcmamba.data.prepare import PreparedSet
 from pcmamba.data.random import permutation
 from pcmamba.data.structures import CloudSet
 from pcmamba.data.transforms import TRANSFORMS, FirstPoints, RandomSubset, Transform
@@ -49,7 +50,7 @@ class EpochRest:
 
 
 def make_dataset(data: DataConfig) -> Any:
-    """Build the data set of a recipe.
+    """Build the data set of a recipe; its prepared form is used wherever that is up to date.
 
     A set that is made or read at a chosen number of points has at least `data.num_points`.
 
@@ -64,7 +65,7 @@ def make_dataset(data: DataConfig) -> Any:
     options = dict(data.options)
     if "num_points" in known:
         options.setdefault("num_points", max(known["num_points"], data.num_points))
-    return kind(root=data.root, **options)
+    return PreparedSet(data.name, kind(root=data.root, **options))
 
 
 def make_transforms(augment: list[dict[str, dict[str, Any]]]) -> list[Transform]:

@@ -52,14 +52,14 @@ def save_cloud_png(
         xyz, base = xyz[kept], None if base is None else base[kept]
     figure = new_figure(6.4, 6.4)
     axes = figure.add_axes((0.0, 0.0, 1.0, 0.93))
-    right, up, depth = _project(xyz, xyz).T
-    base = _by_height(xyz[:, 2]) if base is None else base
-    shaded = _shade(base, xyz, depth)
+    right, up, depth = project(xyz, xyz).T
+    base = by_height(xyz[:, 2]) if base is None else base
+    shaded = shade(base, xyz, depth)
     order = np.argsort(depth, kind="stable")
     near = (depth - depth.min()) / (np.ptp(depth) or 1.0)
     size = _point_size(len(xyz)) * (0.6 + 0.8 * near)
     ground = np.column_stack([xyz[:, :2], np.full(len(xyz), xyz[:, 2].min())])
-    below, haze = _project(ground, xyz), float(np.clip(18.0 / len(xyz), 0.004, 0.05))
+    below, haze = project(ground, xyz), float(np.clip(18.0 / len(xyz), 0.004, 0.05))
     axes.scatter(below[:, 0], below[:, 1], s=3 * size, c="#000000", alpha=haze, linewidths=0)
     axes.scatter(right[order], up[order], s=size[order], c=shaded[order], linewidths=0)
     axes.set_aspect("equal")
@@ -82,7 +82,9 @@ def _inputs(
         raise ValueError(f"up_axis must be x, y or z, got {up_axis!r}")
     if colors is not None and labels is not None:
         raise ValueError("colors and labels must not both be given")
-    base = _rgb(colors) if colors is not None else _by_label(labels)
+    base = None
+    if colors is not None or labels is not None:
+        base = _rgb(colors) if colors is not None else by_label(np.asarray(labels))
     if base is not None and base.shape != xyz.shape:
         raise ValueError(f"colors or labels must fit the {len(xyz)} points, got {len(base)}")
     return xyz[:, list(TO_Z[up_axis])], base
@@ -93,14 +95,14 @@ def _rgb(colors: ArrayLike) -> Floats:
     return given / 255.0 if given.dtype == np.uint8 else given.astype(np.float64)
 
 
-def _by_label(labels: ArrayLike | None) -> Floats | None:
-    if labels is None:
-        return None
+def by_label(labels: ArrayLike) -> Floats:
+    """Return colours (N, 3) of labels (N,), 20 different ones."""
     palette: Any = _colormap("tab20")
     return np.asarray(palette(np.asarray(labels) % 20))[:, :3]
 
 
-def _by_height(height: Floats) -> Floats:
+def by_height(height: Floats) -> Floats:
+    """Return colours (N, 3) of heights (N,)."""
     span = np.ptp(height) or 1.0
     # The ends of the map are too dark or too bright to show shading.
     return np.asarray(_colormap("viridis")(0.12 + 0.76 * (height - height.min()) / span))[:, :3]
@@ -114,14 +116,14 @@ def _colormap(name: str) -> Any:
     return colormaps[name]
 
 
-def _project(xyz: Floats, cloud: Floats) -> Floats:
+def project(xyz: Floats, cloud: Floats) -> Floats:
     """Return (right, up, towards the viewer) as seen from the mean of `cloud`, z upright."""
     ca, sa, ce, se = np.cos(AZIMUTH), np.sin(AZIMUTH), np.cos(ELEVATION), np.sin(ELEVATION)
     view = np.array([[-sa, ca, 0.0], [-se * ca, -se * sa, ce], [ce * ca, ce * sa, se]])
     return np.asarray((xyz - cloud.mean(axis=0)) @ view.T)
 
 
-def _shade(base: Floats, xyz: Floats, depth: Floats) -> Floats:
+def shade(base: Floats, xyz: Floats, depth: Floats) -> Floats:
     """Darken what is turned away from the light; fade what is far towards white."""
     light = 0.55 + 0.45 * np.abs(_normals(xyz) @ LIGHT)[:, None]
     near = (depth - depth.min()) / (np.ptp(depth) or 1.0)

@@ -11,6 +11,26 @@ DATASETS: Registry[type[Any]] = Registry("data set")
 # Below the registry, since each of them adds itself to it.
 from pcmamba.data.datasets.folder import Folder  # noqa: E402
 from pcmamba.data.datasets.modelnet40 import ModelNet40  # noqa: E402
+from pcmamba.data.datasets.modelnet_fewshot import ModelNetFewShot  # noqa: E402
+from pcmamba.data.datasets.modelnet_meshes import ModelNet10, ModelNet40Meshes  # noqa: E402
+from pcmamba.data.datasets.modelnet_resampled import ModelNetResampled  # noqa: E402
+from pcmamba.data.datasets.s3dis import S3DIS  # noqa: E402
+from pcmamba.data.datasets.scanobjectnn import ScanObjectNN  # noqa: E402
+from pcmamba.data.datasets.shapenet55 import ShapeNet55  # noqa: E402
+from pcmamba.data.datasets.shapenetpart import ShapeNetPart  # noqa: E402
 from pcmamba.data.datasets.shapes import Shapes  # noqa: E402
 
-__all__ = ["DATASETS", "Folder", "ModelNet40", "Shapes"]
+__all__ = [
+    "DATASETS",
+    "S3DIS",
+    "Folder",
+    "ModelNet10",
+    "ModelNet40",
+    "ModelNet40Meshes",
+    "ModelNetFewShot",
+    "ModelNetResampled",
+    "ScanObjectNN",
+    "ShapeNet55",
+    "ShapeNetPart",
+    "Shapes",
+]

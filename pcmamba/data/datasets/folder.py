@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pcmamba.data.axes import check_up_axis
 from pcmamba.data.datasets import DATASETS
+from pcmamba.data.datasets.stack import choose_points, stack_keys
 from pcmamba.data.listing import visible
 from pcmamba.data.readers import READERS, read_points
 from pcmamba.data.report import report_splits
@@ -32,7 +34,7 @@ class _Listing:
 @DATASETS.register("folder")
 @dataclass(frozen=True)
 class Folder:
-    """Files of your own, one cloud a file (ply, off, npy, npz, xyz, txt, …), one folder a class.
+    """Files of your own, one cloud a file (ply, pcd, las, npy, …), one folder a class.
 
     Either root/class/file, or root/train/class/file and root/test/class/file.
 
@@ -51,6 +53,8 @@ class Folder:
         up_axis: Axis that points up in the files, x, y or z; clouds are turned to z up.
         test_fraction: Share of each class that is kept for testing, between 0 and 1.
         seed: Of the split and of the points that are kept.
+        point_labels: Every point has a label, from 0; they become `part_labels`.
+        point_names: Name of each of these labels; without them the numbers are the names.
 
     Raises:
         ValueError: A number is out of range or `up_axis` is no axis.
@@ -61,6 +65,8 @@ class Folder:
     up_axis: str = "z"
     test_fraction: float = 0.2
     seed: int = 0
+    point_labels: bool = False
+    point_names: tuple[str, ...] | list[str] = ()
 
     def __post_init__(self) -> None:
         check_up_axis(self.up_axis)
@@ -88,7 +94,12 @@ class Folder:
             raise ValueError(f"{self.root}: {split} must have files, got one file in each class")
         clouds = [read_points(path, up_axis=self.up_axis).z_up() for _, path in chosen]
         ids = [path.relative_to(str(self.root)).as_posix() for _, path in chosen]
-        points = [self._resample(c.xyz, i) for c, i in zip(clouds, ids, strict=True)]
+        index = [
+            choose_points(len(c), self.num_points, self.seed, i)
+            for c, i in zip(clouds, ids, strict=True)
+        ]
+        points = [c.xyz[chosen] for c, chosen in zip(clouds, index, strict=True)]
+        parts = self._parts(clouds, index) if self.point_labels else None
         return CloudSet(
             points=torch.from_numpy(np.stack(points)),
             labels=torch.tensor([names.index(name) for name, _ in chosen]),
@@ -97,6 +108,9 @@ class Folder:
             name="folder",
             split=split,
             up_axis=self.up_axis,
+            part_labels=parts,
+            part_names=() if parts is None else self._part_names(parts),
+            keys=stack_keys([c.xyz for c in clouds]),
             notes=(*listing.notes, *self._notes(clouds)),
         )
 
@@ -138,16 +152,20 @@ class Folder:
         numbered = list(enumerate(paths))
         return [p for i, p in numbered if i not in test], [p for i, p in numbered if i in test]
 
-    def _resample(self, xyz: np.ndarray, name: str) -> np.ndarray:
-        size, want = len(xyz), self.num_points
-        if size == want:
-            return xyz
-        rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-        if size > want:
-            return xyz[rng.choice(size, want, replace=False)]
-        again = rng.integers(0, size, want - size)
-        more: np.ndarray = xyz[np.concatenate([np.arange(size), again])]
-        return more
+    def _parts(self, clouds: list[PointCloud], index: list[np.ndarray]) -> Tensor:
+        for cloud in clouds:
+            if cloud.labels is None:
+                raise ValueError(f"{cloud.source} must have a label for each point, got none")
+            if cloud.labels.min() < 0 or 0 < len(self.point_names) <= cloud.labels.max():
+                raise ValueError(
+                    f"{cloud.source}: labels must be in 0 … {len(self.point_names) - 1}, "
+                    f"got {cloud.labels.min()} to {cloud.labels.max()}"
+                )
+        chosen = [c.labels[i] for c, i in zip(clouds, index, strict=True) if c.labels is not None]
+        return torch.from_numpy(np.stack(chosen))
+
+    def _part_names(self, parts: Tensor) -> tuple[str, ...]:
+        return tuple(self.point_names) or tuple(map(str, range(int(parts.max()) + 1)))
 
     def _notes(self, clouds: list[PointCloud]) -> list[str]:
         sizes = [len(cloud) for cloud in clouds]

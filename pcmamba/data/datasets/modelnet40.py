@@ -32,14 +32,14 @@ from pcmamba.data.structures import CloudSet
 URL = "https://modelnet.cs.princeton.edu"
 LICENCE = "academic use (Princeton)"
 # fmt: off
-CLASS_NAMES = (
+CLASS_NAMES: tuple[str, ...] = (
     "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair",
     "cone", "cup", "curtain", "desk", "door", "dresser", "flower_pot", "glass_box", "guitar",
     "keyboard", "lamp", "laptop", "mantel", "monitor", "night_stand", "person", "piano",
     "plant", "radio", "range_hood", "sink", "sofa", "stairs", "stool", "table", "tent",
     "toilet", "tv_stand", "vase", "wardrobe", "xbox",
 )
-COUNTS = {
+COUNTS: dict[str, tuple[int, ...]] = {
     "train": (626, 106, 515, 173, 572, 335, 64, 197, 889, 167, 79, 138, 200, 109, 200, 149, 171,
               155, 145, 124, 149, 284, 465, 200, 88, 231, 240, 104, 115, 128, 680, 124, 90, 392,
               163, 344, 267, 475, 87, 103),

@@ -54,19 +54,19 @@ def locate(root: str | None) -> Path:
 
 def _refuse_other_forms(root: Path) -> None:
     signs = {
-        "normal_resampled (text files)": (
+        "modelnet40_resampled": (
             "modelnet40_shape_names.txt",
             "modelnet40_normal_resampled/modelnet40_shape_names.txt",
             "modelnet40_train_8192pts_fps.dat",
         ),
-        "meshes (off files)": ("airplane/train", "ModelNet40/airplane/train"),
+        "modelnet40_meshes": ("airplane/train", "ModelNet40/airplane/train"),
     }
     for form, places in signs.items():
         found = [place for place in places if (root / place).exists()]
         if found:
             raise NotImplementedError(
-                f"{root / found[0]} belongs to ModelNet40 as {form}, which is not supported yet; "
-                f"give the folder of the HDF5 release, {FOLDER}"
+                f"{root / found[0]} belongs to another form of ModelNet40: read it as the data set "
+                f"{form}, or give the folder of the HDF5 release, {FOLDER}"
             )
 
 
@@ -78,7 +78,7 @@ def read_split(folder: Path, split: str, num_classes: int) -> H5Split:
         ValueError: A file cannot be read or holds something else than expected.
     """
     files = _files(folder, split)
-    parts = [_read_file(path, num_classes) for path in files]
+    parts = [read_file(path, num_classes) for path in files]
     sizes = {points.shape[1] for points, _ in parts}
     if len(sizes) != 1:
         raise ValueError(f"{folder}: {split} files must agree in points, got {sorted(sizes)}")
@@ -108,7 +108,12 @@ def _files(folder: Path, split: str) -> list[Path]:
     return sorted_naturally(files)
 
 
-def _read_file(path: Path, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+def read_file(path: Path, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read `data` (n, N, 3) and `label` (n,) of one HDF5 file, as float32 and int64.
+
+    Raises:
+        ValueError: The file cannot be read, or a shape, a type, a label or a coordinate is wrong.
+    """
     try:
         with h5py.File(path) as file:
             points, labels = file["data"][:], file["label"][:]

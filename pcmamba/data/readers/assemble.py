@@ -48,6 +48,7 @@ def assemble(raw: RawCloud, source: str, up_axis: str | None, drop_invalid: bool
         source=source,
         up_axis=up_axis,
         notes=tuple(notes),
+        origin=raw.origin,
     )
 
 

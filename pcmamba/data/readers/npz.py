@@ -8,19 +8,12 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 
-import numpy as np
-
 from pcmamba.data.readers.base import READERS, RawCloud
-from pcmamba.data.readers.columns import COLORS, NORMALS
+from pcmamba.data.readers.named_arrays import add_array, is_known_key, points_key
 from pcmamba.data.readers.npy import cloud_from_array, load_array
 
-_POINTS = ("points", "xyz", "pos", "data", "coords", "coord", "vertices", "pointcloud")
-_THREES = {
-    **dict.fromkeys(("normals", "normal"), NORMALS),
-    **dict.fromkeys(("colors", "color", "colours", "colour", "rgb"), COLORS),
-}
-_SCALARS = {"intensity": "intensity", "labels": "label", "label": "label"}
-_FACES = ("faces", "triangles")
+_ALWAYS_TAKEN = 1 << 26  # bytes; an array beyond must not be hugely smaller in the archive
+_LARGEST_GROWTH = 100
 
 
 @READERS.register(".npz")
@@ -31,15 +24,16 @@ def parse_npz(data: bytes, columns: Sequence[str] | None = None) -> RawCloud:
     cloud (one number) and keys of other names are left out and noted.
 
     Raises:
-        ValueError: No archive, no points among the keys, objects, a shape that does not fit.
+        ValueError: No archive, no points among the keys, objects, a shape that does not fit, an
+            array that is hugely larger than in the archive.
     """
     with _open(data) as archive:
         members = {n.removesuffix(".npy"): n for n in archive.namelist() if n.endswith(".npy")}
-        key = _points_key(list(members))
+        key = points_key(list(members))
         cloud = cloud_from_array(load_array(_member(archive, members.pop(key))), columns)
         for name, member in members.items():
-            if name.lower() in (*_THREES, *_SCALARS, *_FACES):
-                _add(cloud, name, load_array(_member(archive, member)))
+            if is_known_key(name):
+                add_array(cloud, name, load_array(_member(archive, member)))
             else:
                 cloud.notes.append(f"left out {name!r}")
     return cloud
@@ -53,6 +47,12 @@ def _open(data: bytes) -> zipfile.ZipFile:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    entry = archive.getinfo(name)
+    if entry.file_size > max(_ALWAYS_TAKEN, _LARGEST_GROWTH * entry.compress_size):
+        raise ValueError(
+            f"{name!r} must not grow beyond {_LARGEST_GROWTH} times its size in the archive, got "
+            f"{entry.file_size:,} bytes from {entry.compress_size:,}"
+        )
     try:
         return archive.read(name)
     except (
@@ -66,38 +66,3 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
         ValueError,
     ) as error:
         raise ValueError(f"expected a whole array in {name!r}, got {error}") from None
-
-
-def _points_key(keys: list[str]) -> str:
-    by_lower = {key.lower(): key for key in reversed(keys)}
-    for name in _POINTS:
-        if name in by_lower:
-            return by_lower[name]
-    if len(keys) == 1:
-        return keys[0]
-    raise ValueError(f"expected a key of {', '.join(_POINTS)}, got {', '.join(keys) or 'no array'}")
-
-
-def _add(cloud: RawCloud, name: str, array: np.ndarray) -> None:
-    """Add the array of a known key to the columns of `cloud`."""
-    size, key = len(next(iter(cloud.columns.values()))), name.lower()
-    if key in _FACES:
-        if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "iu":
-            raise ValueError(f"{name} must be whole numbers (F, 3), got {array.shape}")
-        cloud.faces = array.astype(np.int64)
-    elif array.ndim == 0 or (array.size == 1 and size != 1):
-        cloud.notes.append(f"left out {name!r}, one value for the whole cloud: {array.item()!r}")
-    else:
-        _add_columns(cloud, name, array, size)
-
-
-def _add_columns(cloud: RawCloud, name: str, array: np.ndarray, size: int) -> None:
-    names = _THREES.get(name.lower()) or (_SCALARS[name.lower()],)
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must be real numbers, got {array.dtype}")
-    if array.size != size * len(names) or array.shape[0] != size:
-        shape = (size, 3) if len(names) == 3 else (size,)
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    if names[0] in cloud.columns:
-        cloud.notes.append(f"{name!r} replaces the {names[0]} that was read before")
-    cloud.columns |= dict(zip(names, array.reshape(size, -1).T, strict=True))

@@ -158,7 +158,7 @@ def test_a_folder_without_classes_or_files_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must hold a folder for each class, got none"):
         Folder(str(tmp_path)).load("train")
     (tmp_path / "mug").mkdir()
-    with pytest.raises(ValueError, match=r"mug must hold files of \.csv, \.npy"):
+    with pytest.raises(ValueError, match=r"mug must hold files of \.csv, \.e57"):
         Folder(str(tmp_path)).load("train")
     with pytest.raises(FileNotFoundError, match="root must be a folder of class folders, got None"):
         Folder().load("train")

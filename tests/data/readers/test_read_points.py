@@ -93,10 +93,10 @@ def test_a_missing_file_is_told(tmp_path):
         read_points(tmp_path / "none.ply")
 
 
-@pytest.mark.parametrize("name", ["c.stl", "c", "c.ply.gz"])
+@pytest.mark.parametrize("name", ["c.doc", "c", "c.ply.gz"])
 def test_an_unknown_extension_lists_the_known_ones(name, tmp_path):
     (tmp_path / name).write_text("1 2 3")
-    with pytest.raises(ReadError, match=r"extension must be one of \.csv, \.npy, .*\.xyz, got"):
+    with pytest.raises(ReadError, match=r"extension must be one of \.csv, \.e57, .*\.xyz, got"):
         read_points(tmp_path / name)
 
 
