@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import pcmamba  # isort: skip # sets how OpenMP waits, before torch reads it
+import bench_bidirectional  # noqa: F401 # registers its builders
+import bench_events  # noqa: F401
 import torch
 from bench_cases import select
 from bench_check import Oracle, leaves, output_grads
@@ -156,10 +158,11 @@ class Worker:
                 return line.removeprefix("answer ").strip()
         raise RuntimeError("a measuring process ended early")
 
-    def measure(self, case: Case, impls: tuple[str, ...]) -> Row:
+    def measure(self, case: Case, seconds: float | None) -> Row:
         """Measure a case there."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([dataclasses.asdict(case), impls]) + "\n")
+        question = [dataclasses.asdict(case), ["auto"], seconds]
+        self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
         row: Row = json.loads(self._answer())
         return row
@@ -175,28 +178,38 @@ def serve() -> None:
     """Answer the questions of a `Worker`."""
     print("answer", Path(pcmamba.__file__).parent, flush=True)
     for line in sys.stdin:
-        fields, impls = json.loads(line)
-        print("answer", json.dumps(measure_case(Case(**fields), tuple(impls))), flush=True)
+        fields, impls, seconds = json.loads(line)
+        row = measure_case(Case(**fields), tuple(impls), seconds)
+        print("answer", json.dumps(row), flush=True)
 
 
-def compare_versions(cases: list[Case], base: str) -> list[Row]:
+def compare_versions(cases: list[Case], base: str, seconds: float | None) -> list[Row]:
     """Measure the cases with this version and with `base`, in turns; both end in one row."""
     with checkout(base) as folder:
         workers = {"auto": Worker(ROOT), "base": Worker(folder)}
         rows = []
         for case in cases:
-            turns = [{n: w.measure(case, ("auto",)) for n, w in workers.items()} for _ in range(3)]
+            turns = [
+                {name: worker.measure(case, seconds) for name, worker in workers.items()}
+                for _ in range(ROUNDS)
+            ]
             row = turns[0]["auto"]
             for name in workers:
-                taken = [turn[name]["impls"].get("auto", {"error": "missing"}) for turn in turns]
-                right = [times for times in taken if "median" in times]
-                best = sorted(right, key=lambda times: times["median"])
-                row["impls"][name] = best[len(best) // 2] if best else taken[0]
+                row["impls"][name] = _middle([turn[name] for turn in turns])
             rows.append(row)
             _say(row)
         for worker in workers.values():
             worker.close()
     return rows
+
+
+def _middle(rows: list[Row]) -> Row:
+    """Return the entry with the middle median of several turns, or why there is none."""
+    entries = [row["impls"].get("auto", {"error": row.get("missing", "?")}) for row in rows]
+    timed = sorted((e for e in entries if "median" in e), key=lambda e: e["median"])
+    if len(timed) == len(entries):
+        return timed[len(timed) // 2]
+    return next(e for e in entries if "median" not in e)
 
 
 def _say(row: Row) -> None:
@@ -235,7 +248,7 @@ def main() -> int:
         cases = select(device, asked.op, asked.shape, asked.dtype)
         result = {"format": 1, "versions": versions(device, asked.commit), "rows": []}
         if asked.base is not None:
-            result["rows"] = compare_versions(cases, asked.base)
+            result["rows"] = compare_versions(cases, asked.base, asked.seconds)
         else:
             impls = tuple(asked.impl.split(",")) if asked.impl else IMPLS[device]
             for case in cases:

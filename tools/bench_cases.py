@@ -17,6 +17,8 @@ OPS = [
     Case("bidirectional_core", "128x128x768", "bf16", "fwd+bwd", 0.80, 0.48),
     Case("bidirectional_core", "1x65536x512", "bf16", "fwd+bwd", 3.0, 1.8),
     Case("bidirectional_core", "32x1024x768", "bf16", "fwd", 0.45, 0.33),
+    Case("composed_core", "32x1024x384", "bf16", "fwd+bwd"),
+    Case("mixer", "32x1024x192", "bf16", "fwd+bwd", target=0.80),
     Case("local_bidirectional_scan", "32x1024x384", "bf16", "fwd+bwd"),
     Case("causal_conv1d", "32x1024x768", "bf16", "fwd"),
     Case("causal_conv1d", "32x1024x768", "bf16", "fwd+bwd"),
