@@ -82,7 +82,9 @@ class Oracle:
             for name, t in problem.inputs.items()
         }
         small = self.grads and [(s, narrow(g, s, problem.keep)) for s, g in self.grads]
+        self.small, self.part = small, part
         self.eager = run(problem, part, "exact", small)
+        self._by_steps: list[Tensor] | None = None
         wide = {n: t.double() if _floating(t) else t for n, t in part.items()}
         self.exact = run(problem, wide, "exact", small)
 
@@ -107,9 +109,20 @@ class Oracle:
         for i, got in enumerate(first):
             part = narrow(got, self.letters[i], self.problem.keep)
             wrong = compare(part, self.eager[i], self.exact[i], self.dtype)
+            if wrong and self.problem.exact is not None:
+                wrong = compare(part, self.by_steps()[i], self.exact[i], self.dtype)
             if wrong:
                 return f"{self.names[i]} {wrong}"
         return None
+
+    def by_steps(self) -> list[Tensor]:
+        """The reference itself, for hundreds of times the steps where `exact` goes by segments.
+
+        Sums over segments are more exact than the plain ones, so this is the error allowed.
+        """
+        if self._by_steps is None:
+            self._by_steps = run(self.problem, self.part, "reference", self.small)
+        return self._by_steps
 
 
 def compare(got: Tensor, eager: Tensor, exact: Tensor, dtype: torch.dtype) -> str | None:

@@ -38,12 +38,12 @@ class Draw:
     def normal(self, *shape: int, scale: float = 1.0) -> Tensor:
         """Draw from a normal distribution, in the dtype of the case."""
         draws = torch.randn(shape, generator=self.generator, device=self.device)
-        return (scale * draws).to(self.dtype)
+        return draws.mul_(scale).to(self.dtype)
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Draw from [low, high), in float32."""
         draws = torch.rand(shape, generator=self.generator, device=self.device)
-        return low + (high - low) * draws
+        return draws.mul_(high - low).add_(low)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Draw from 0 to high - 1."""
@@ -373,7 +373,7 @@ def lif(case: Case, dtype: torch.dtype) -> Problem:
     """Neurons of SpikMamba: hard reset, detached, sigmoid surrogate."""
     function = op("lif")
     steps, neurons = case.sizes
-    x = 1.5 * Draw(case, torch.float32).uniform(steps, neurons, low=-0.5, high=1.5)
+    x = Draw(case, torch.float32).uniform(steps, neurons, low=-0.75, high=2.25)
 
     def call(values: Inputs, impl: str) -> Sequence[Tensor]:
         return (function(values["x"], impl=impl).spikes,)

@@ -8,13 +8,10 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-import torch
-
-ROOT = Path(__file__).resolve().parents[2]
-
 import bench
 import bench_report
+import pytest
+import torch
 from bench_cases import CASES, select
 from bench_check import compare
 from bench_inputs import BUILDERS
@@ -23,6 +20,7 @@ from bench_time import input_sets, summary
 
 from pcmamba.models import list_models
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY = Case("selective_scan", "2x20x16", passes="fwd+bwd", needed=1e9, device="cpu")
 HEAD = {"device": "H200", "torch": "2.11", "date": "2026-01-01", "commit": "abc"}
 
