@@ -34,13 +34,14 @@ from bench_inputs import BUILDERS
 from bench_models import build
 from bench_problem import DTYPES, Case, MissingOp, Problem, Whole
 from bench_report import add_peers, print_table, write_json, write_markdown
-from bench_time import input_sets, measure, summary
+from bench_time import input_sets, measure, record, summary
 from bench_versions import versions
 
 Row = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[1]
+MOST_GRAPHED = 8  # calls in a row that a CUDA graph holds, each with inputs of its own
 ROUNDS = 3  # with --base: the two versions take turns
-IMPLS = {"cuda": ("auto", "triton"), "cpu": ("auto", "reference")}
+IMPLS = {"cuda": ("auto", "triton", "graph"), "cpu": ("auto", "reference")}
 
 
 def measure_case(case: Case, impls: tuple[str, ...], seconds: float | None = None) -> Row:
@@ -73,7 +74,7 @@ def _measure_problem(
     oracle = Oracle(problem, DTYPES[case.dtype], backward)
     for impl in impls:
         try:
-            wrong = None if impl == "reference" else oracle.check(impl)
+            wrong = None if impl in ("reference", "graph") else oracle.check(impl)
             times = {} if wrong else summary(_times(case, problem, impl, backward, seconds))
             row["impls"][impl] = times or {"wrong": wrong}
         except Exception as error:
@@ -84,8 +85,11 @@ def _measure_problem(
 def _times(
     case: Case, problem: Problem, impl: str, backward: bool, seconds: float | None
 ) -> list[float]:
-    size = sum(t.nbytes for t in problem.inputs.values() if t is not None)
-    sets = [leaves(problem, problem.inputs, backward) for _ in range(input_sets(size, case.device))]
+    """Time an implementation, "graph" for "auto" without the host."""
+    size, graph = sum(t.nbytes for t in problem.inputs.values() if t is not None), impl == "graph"
+    count, impl = input_sets(size, case.device), "auto" if graph else impl
+    count = min(count, MOST_GRAPHED) if graph else count
+    sets = [leaves(problem, problem.inputs, backward) for _ in range(count)]
     names = [n for n in problem.differentiate if problem.inputs[n] is not None]
     with torch.set_grad_enabled(backward):
         results = problem.call(sets[0], impl)
@@ -101,7 +105,10 @@ def _times(
             return torch.autograd.grad(outputs, [values[n] for n in names], grads)
         return results
 
-    return measure(call, case.device, seconds)
+    if not graph:
+        return measure(call, case.device, seconds)
+    replay = record(call, count)
+    return [ms / count for ms in measure(replay, case.device, seconds)]
 
 
 def _measure_whole(case: Case, whole: Whole, seconds: float | None) -> Row:

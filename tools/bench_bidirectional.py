@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
+import importlib
 from collections.abc import Sequence
 from typing import Any
 from unittest import mock
 
 import torch
-from bench_inputs import STATES, TAPS, Draw, builder, exact_scan, scan_inputs, scan_work
+from bench_inputs import STATES, TAPS, Draw, builder, exact_scan, op, scan_inputs, scan_work
 from bench_problem import Case, Inputs, Problem, Work
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,11 +24,11 @@ OWN = {
     "conv_weight": "DW",
     "conv_bias": "D",
     "delta": "BLD",
-    "A": "DS",
     "B": "BLS",
     "C": "BLS",
+    "dt_bias": "D",
+    "A_log": "DS",
     "D": "D",
-    "delta_bias": "D",
 }
 DIRECTIONS = ("ahead", "back")
 LETTERS = SHARED | {f"{own}_{way}": s for way in DIRECTIONS for own, s in OWN.items()}
@@ -39,6 +41,8 @@ def core_inputs(draw: Draw, batch: int, length: int, width: int) -> Inputs:
         own = scan_inputs(draw, batch, length, width)
         own["conv_weight"] = draw.uniform(width, TAPS, low=-0.5, high=0.5)
         own["conv_bias"] = draw.uniform(width, low=-0.5, high=0.5)
+        own["A_log"] = own.pop("A").neg().log()
+        own["dt_bias"] = own.pop("delta_bias")
         inputs["x"], inputs["z"] = own.pop("u"), own.pop("z")
         inputs |= {f"{name}_{way}": tensor for name, tensor in own.items()}
     return {name: inputs[name] for name in LETTERS}
@@ -56,6 +60,7 @@ def composed(values: Inputs, impl: str) -> Sequence[Tensor]:
         own, reverse = direction(values, way), way == "back"
         weight, bias = own.pop("conv_weight"), own.pop("conv_bias")
         chosen: Any = "reference" if impl == "exact" else impl
+        own["A"], own["delta_bias"] = -own.pop("A_log").exp(), own.pop("dt_bias")
         options: dict[str, Any] = {"activation": "silu", "reverse": reverse, "impl": chosen}
         u = ops.causal_conv1d(values["x"], weight, bias, **options)
         if impl == "exact":
@@ -64,6 +69,19 @@ def composed(values: Inputs, impl: str) -> Sequence[Tensor]:
             y = ops.selective_scan(u, delta_softplus=True, reverse=reverse, impl=chosen, **own)
         total = total + y
     return (total * F.silu(values["z"]),)
+
+
+@builder
+def bidirectional_core(case: Case, dtype: torch.dtype) -> Problem:
+    """Convolutions, scans, sum and gate of a bidirectional mixer as one op."""
+    function = op("bidirectional_core")
+    branch = importlib.import_module("pcmamba.ops.bidirectional_core").CoreBranch
+
+    def call(values: Inputs, impl: str) -> Sequence[Tensor]:
+        branches = tuple(branch(**direction(values, w), reverse=w == "back") for w in DIRECTIONS)
+        return (function(values["x"], values["z"], branches, impl=impl),)
+
+    return dataclasses.replace(composed_core(case, dtype), call=call)
 
 
 @builder

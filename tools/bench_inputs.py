@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,10 +23,11 @@ def builder(function: Callable[[Case, torch.dtype], Problem]) -> Callable[..., P
 
 
 def op(name: str) -> Any:
-    """Return a public op, or say that this version has none of that name."""
-    if not hasattr(ops, name):
-        raise MissingOp(f"pcmamba.ops has no {name}")
-    return getattr(ops, name)
+    """Return an op of `pcmamba.ops`, or say that this version has none of that name."""
+    try:
+        return getattr(importlib.import_module(f"pcmamba.ops.{name}"), name)
+    except ModuleNotFoundError:
+        raise MissingOp(f"pcmamba.ops has no {name}") from None
 
 
 class Draw:

@@ -13,7 +13,13 @@ from rich.table import Table
 PEERS = Path(__file__).with_name("bench_peers.json")
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 Row = dict[str, Any]
-TITLES = {"auto": "ours", "triton": "Triton alone", "base": "base", "reference": "reference"}
+TITLES = {
+    "auto": "ours",
+    "triton": "Triton alone",
+    "graph": "in a graph",
+    "base": "base",
+    "reference": "reference",
+}
 
 
 def add_peers(result: dict[str, Any]) -> None:

@@ -76,3 +76,18 @@ def _clock(call: Callable[[int], object], first: int, runs: int) -> list[float]:
         call(i)
         times.append(1000 * (time.perf_counter() - begin))
     return times
+
+
+def record(call: Callable[[int], object], count: int) -> Callable[[int], object]:
+    """Record `call(0)` to `call(count - 1)` as one CUDA graph; return what replays it."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for i in range(3):
+            call(i)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        for i in range(count):
+            call(i)
+    return lambda _: graph.replay()
