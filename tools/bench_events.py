@@ -1,0 +1,66 @@
+"""Inputs, calls and floors of the cases on event streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from bench_inputs import Draw, builder, op
+from bench_problem import Case, Inputs, Problem, Work
+from torch import Tensor
+
+EVENT_BYTES = 2 + 2 + 8 + 1  # x, y, t, p
+LETTERS = dict.fromkeys("xytp", "E")
+
+
+def stream(case: Case, events: int, height: int, width: int) -> Inputs:
+    """One recording of a second: uniform over the sensor, in order of time."""
+    draw = Draw(case, torch.float32)
+    return {
+        "x": draw.integers(width, events).short(),
+        "y": draw.integers(height, events).short(),
+        "t": draw.integers(1_000_000, events).sort().values,
+        "p": draw.integers(2, events).bool(),
+    }
+
+
+@builder
+def events_to_voxel_grid(case: Case, dtype: torch.dtype) -> Problem:
+    """Signed polarity, the bilinear share of two instants."""
+    function = op("events_to_voxel_grid")
+    events, bins, height, width = case.sizes
+
+    def call(values: Inputs, impl: str) -> Sequence[Tensor]:
+        return (function(**values, bins=bins, resolution_hw=(height, width), impl=impl),)
+
+    size = events * EVENT_BYTES + 4 * bins * height * width
+    inputs = stream(case, events, height, width)
+    return Problem(inputs, call, LETTERS, ("THW",), work=(Work(bytes=size),))
+
+
+@builder
+def event_histogram(case: Case, dtype: torch.dtype) -> Problem:
+    """Counts of both polarities, frames of equally many events."""
+    function = op("event_histogram")
+    events, bins, height, width = case.sizes
+
+    def call(values: Inputs, impl: str) -> Sequence[Tensor]:
+        return (function(**values, bins=bins, resolution_hw=(height, width), impl=impl),)
+
+    size = events * EVENT_BYTES + 8 * bins * height * width
+    inputs = stream(case, events, height, width)
+    return Problem(inputs, call, LETTERS, ("T2HW",), work=(Work(bytes=size),))
+
+
+@builder
+def time_surface(case: Case, dtype: torch.dtype) -> Problem:
+    """One surface at the end of the recording."""
+    function = op("time_surface")
+    events, height, width = case.sizes
+
+    def call(values: Inputs, impl: str) -> Sequence[Tensor]:
+        return (function(**values, resolution_hw=(height, width), impl=impl),)
+
+    size = events * EVENT_BYTES + 8 * height * width
+    inputs = stream(case, events, height, width)
+    return Problem(inputs, call, LETTERS, ("T2HW",), work=(Work(bytes=size),))
