@@ -8,6 +8,8 @@ from torch import Tensor
 from pcmamba.ops._check import check_offsets
 from pcmamba.ops._impl import resolve_impl
 
+MOST_NVRTC_STATES = 64
+
 
 def check_floats(**named: Tensor | None) -> None:
     """Check that every tensor is real floating point.
@@ -26,8 +28,16 @@ def working_dtype(*tensors: Tensor | None) -> torch.dtype:
     return torch.float64 if doubles else torch.float32
 
 
-def resolve_sequence_impl(impl: str, leading: Tensor, *others: Tensor | None) -> str:
+def resolve_sequence_impl(
+    impl: str,
+    leading: Tensor,
+    *others: Tensor | None,
+    available: tuple[str, ...] = ("cpu", "triton"),
+    prefer_nvrtc: bool = False,
+) -> str:
     """Choose the implementation by device; float64 anywhere means the reference.
+
+    The keywords are those of `resolve_impl`.
 
     Raises:
         TypeError: `impl` names a kernel and a tensor is float64.
@@ -35,11 +45,33 @@ def resolve_sequence_impl(impl: str, leading: Tensor, *others: Tensor | None) ->
     doubles = working_dtype(leading, *others) == torch.float64
     if doubles and impl == "auto":
         return "reference"
-    chosen = resolve_impl(impl, leading, ("cpu", "triton"))
+    chosen = resolve_impl(impl, leading, available, prefer_nvrtc=prefer_nvrtc)
     if doubles and chosen != "reference":
         raise TypeError(
             f"impl={impl!r} must get float16, bfloat16 or float32, got float64; "
             "impl='reference' or 'auto' takes it"
+        )
+    return chosen
+
+
+def resolve_scan_impl(impl: str, leading: Tensor, *others: Tensor | None, states: int) -> str:
+    """Choose the implementation of a scan of `states` states a channel.
+
+    Raises:
+        NotImplementedError: "nvrtc" is asked for more states than its kernels hold.
+        TypeError: `impl` names a kernel and a tensor is float64.
+    """
+    chosen = resolve_sequence_impl(
+        impl,
+        leading,
+        *others,
+        available=("cpu", "triton", "nvrtc"),
+        prefer_nvrtc=0 < states <= MOST_NVRTC_STATES,
+    )
+    if chosen == "nvrtc" and states > MOST_NVRTC_STATES:
+        raise NotImplementedError(
+            f"A must have at most {MOST_NVRTC_STATES} states for impl='nvrtc', got {states}; "
+            "impl='triton' takes more"
         )
     return chosen
 

@@ -25,7 +25,7 @@ from pcmamba.ops._sequences import (
     check_sequence_values,
     dense_offsets,
     flatten_rows,
-    resolve_sequence_impl,
+    resolve_scan_impl,
     working_dtype,
 )
 
@@ -104,7 +104,7 @@ def selective_scan(
     """
     inputs = _Inputs(u, delta, A, B, C, D, z, delta_bias, initial_state, perm, offsets)
     _check(inputs)
-    chosen = resolve_sequence_impl(impl, *inputs[:9])
+    chosen = resolve_scan_impl(impl, *inputs[:9], states=A.shape[1])
     if chosen == "reference":
         y, last_state = selective_scan_reference(*inputs, delta_softplus, reverse)
     else:

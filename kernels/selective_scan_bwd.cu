@@ -1,0 +1,317 @@
+// Backward pass of the selective scan, of up to two branches in one launch.
+//
+// A block walks the tiles of its part from the last to the first. Of each it scans the states again
+// from the one kept before the tile, holding decays and states in registers, and walks back with the
+// adjoint g_t = C_t dy_t + s, s = a_{t+1} g_{t+1}. Sums over channels, for B and C, are made by
+// products with ones on the tensor cores, then over warps, and leave one partial for each block of
+// channels. GATE 1 forms y again for the gradient of the gate; GATE 2 is given it, up to two summands.
+
+#include "_scan.cuh"
+
+constexpr int SLICES = 8 * THREADS / 32 / LANES;  // sums over channels a block is left with
+constexpr int STEP_PITCH = 2 * WIDE + 8;          // of those, so that two steps meet no bank twice
+
+struct Branch {
+    const GRAD_TYPE* grad;
+    const U_TYPE* u;
+    const DELTA_TYPE* delta;
+    const float* A;
+    const B_TYPE* B;
+    const C_TYPE* C;
+    const float *D, *bias;
+    const Z_TYPE* gate;
+    const U_TYPE *y, *y_second;
+    const float *states, *grad_last;
+    U_TYPE* du;
+    DELTA_TYPE* ddelta;
+    Z_TYPE* dgate;
+    float *dA, *dB, *dC, *dD, *dbias, *dinitial;
+    int64 stride_grad, stride_u, stride_delta, stride_B, stride_C, stride_gate, reverse;
+};
+
+struct Scan {
+    Branch branch[BRANCHES];
+    const int64 *perm, *offsets;
+    int64 sequences, total, width, size, segment;
+};
+
+// What a thread brings in for one tile, as it lies in memory.
+struct Incoming {
+    Pack<GRAD_TYPE, VECTOR> grad[ROUNDS];
+    Pack<U_TYPE, VECTOR> u[ROUNDS];
+    Pack<DELTA_TYPE, VECTOR> delta[ROUNDS];
+    Pack<Z_TYPE, VECTOR> gate[ROUNDS];
+    Pack<U_TYPE, VECTOR> y[ROUNDS], y_second[ROUNDS];
+    Pack<B_TYPE, WEIGHT_VECTOR> B[WEIGHT_ROUNDS];
+    Pack<C_TYPE, WEIGHT_VECTOR> C[WEIGHT_ROUNDS];
+};
+
+__device__ __forceinline__ Rows rows_of(const Part& part, const Branch& own, int tile) {
+    return Rows(part, own.reverse, part.begin + tile * STEPS, false, part.count - tile * STEPS);
+}
+
+__device__ __forceinline__ void fetch(
+    Incoming& in, const Scan& scan, const Branch& own, const Part& part, const Place& at,
+    int64 column, int tile
+) {
+    const Rows rows = rows_of(part, own, tile);
+#pragma unroll
+    for (int j = 0; j < ROUNDS; ++j) {
+        int i = at.round + j * DOWN;
+        bool inside = i < rows.left && column < scan.width;
+#define AT(name, stride) rows.at(own.name, i, stride, column, scan.perm, part.start)
+        in.grad[j] = read<VECTOR>(AT(grad, own.stride_grad), inside);
+        in.u[j] = read<VECTOR>(AT(u, own.stride_u), inside);
+        in.delta[j] = read<VECTOR>(AT(delta, own.stride_delta), inside);
+#if GATE
+        in.gate[j] = read<VECTOR>(AT(gate, own.stride_gate), inside);
+#endif
+#if GATE == 2
+        in.y[j] = read<VECTOR>(AT(y, scan.width), inside && own.dgate);
+        in.y_second[j] = read<VECTOR>(AT(y_second, scan.width), inside && own.y_second);
+#endif
+    }
+#undef AT
+#pragma unroll
+    for (int j = 0; j < WEIGHT_ROUNDS; ++j) {
+        int place = threadIdx.x + j * THREADS, i = place / WEIGHT_ACROSS;
+        int n = place % WEIGHT_ACROSS * WEIGHT_VECTOR;
+        bool inside = i < rows.left && i < STEPS && n < scan.size;
+#define AT(name) rows.at(own.name, i, own.stride_##name, n, scan.perm, part.start)
+        in.B[j] = read<WEIGHT_VECTOR>(AT(B), inside);
+        in.C[j] = read<WEIGHT_VECTOR>(AT(C), inside);
+    }
+#undef AT
+}
+
+// Add v over the four lanes of each quad. Lane j of a quad receives the sums of the call whose
+// `even` and `odd` are 1 in the lanes of group 2j and 2j + 1.
+__device__ __forceinline__ void add_over_quads(
+    float (&sum)[4], const float (&v)[4], float even, float odd
+) {
+#if EXACT  // tensor cores read the upper 10 bits of a fraction: give them the rest apart
+    float upper[4], rest[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        upper[i] = __uint_as_float(__float_as_uint(v[i]) & 0xffffe000u);
+        rest[i] = v[i] - upper[i];
+    }
+    matrix_product(sum, upper, even, odd);
+    matrix_product(sum, rest, even, odd);
+#else
+    matrix_product(sum, v, even, odd);
+#endif
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
+selective_scan_bwd(const __grid_constant__ Scan scan) {
+    __shared__ float4 steps[STEPS * CHANNELS];  // step size, times u, gradient of y, slope
+    __shared__ float inputs[STEPS * CHANNELS];
+    __shared__ __align__(16) float weights_B[STEPS * WIDE], weights_C[STEPS * WIDE];
+    __shared__ float sums_delta[STEPS * PITCH], sums_u[STEPS * PITCH];
+    __shared__ __align__(16) float slices[SLICES * STEPS * STEP_PITCH];
+#if GATE == 1
+    __shared__ float sums_y[STEPS * PITCH], dsilu[STEPS * CHANNELS];
+#endif
+    const Branch& own = scan.branch[blockIdx.y];
+    const int64 blocks = (scan.width + CHANNELS - 1) / CHANNELS;
+    const int64 slot = blockIdx.x / blocks, block = blockIdx.x % blocks;
+    const Part part(scan.offsets, scan.sequences, scan.segment, slot);
+    const Place at;
+    const int64 d = block * CHANNELS + at.channel, column = block * CHANNELS + at.column;
+    const int states = at.k * OWN;
+    float A2[OWN], s[OWN], dA[OWN] = {};
+    read_states(A2, own.A, 0, d, states, scan.width, scan.size);
+    for (int n = 0; n < OWN; ++n) A2[n] *= LOG2E;
+    read_states(
+        s, own.grad_last, scan.segment ? slot : part.sequence, d, states, scan.width, scan.size
+    );
+    float bias[VECTOR], skip[VECTOR], dD[VECTOR] = {}, dbias[VECTOR] = {};
+    for (int m = 0; m < VECTOR; ++m) {
+        bool inside = column + m < scan.width;
+        bias[m] = own.bias && inside ? own.bias[column + m] : 0.f;
+        skip[m] = own.D && inside ? own.D[column + m] : 0.f;
+    }
+    float unit[8];
+    for (int i = 0; i < 8; ++i) unit[i] = at.group == i ? 1.f : 0.f;
+
+    Incoming in;
+    const int tiles = (part.count + STEPS - 1) / STEPS;
+    if (tiles) fetch(in, scan, own, part, at, column, tiles - 1);
+    for (int tile = tiles - 1; tile >= 0; --tile) {
+        const Rows rows = rows_of(part, own, tile);
+        float h[STEPS + 1][OWN], a[STEPS][OWN];
+        const int64 kept = part.checkpoint(part.begin + tile * STEPS);
+#pragma unroll
+        for (int n = 0; n < OWN; n += 4) {
+            float4 h4 = {};
+            if (d < scan.width)
+                h4 = *(const float4*)(own.states + (kept * scan.width + d) * WIDE + states + n);
+            h[0][n] = h4.x, h[0][n + 1] = h4.y, h[0][n + 2] = h4.z, h[0][n + 3] = h4.w;
+        }
+#pragma unroll
+        for (int j = 0; j < ROUNDS; ++j) {
+            int i = at.round + j * DOWN;
+            Pack<Z_TYPE, VECTOR> dgate;
+#pragma unroll
+            for (int m = 0; m < VECTOR; ++m) {
+                int place = i * CHANNELS + at.column + m;
+                float slope, dt = step_size(widen(in.delta[j].v[m]) + bias[m], slope);
+                dt = i < rows.left ? dt : 0.f;
+                float u = widen(in.u[j].v[m]), dy = widen(in.grad[j].v[m]);
+#if GATE
+                float z = widen(in.gate[j].v[m]), open = sigmoid(z);
+                float turn = dy * open * (1.f + z * (1.f - open));
+                dy *= z * open;
+#endif
+#if GATE == 1
+                dsilu[place] = turn;
+#elif GATE == 2
+                store(dgate.v, m, turn * (widen(in.y[j].v[m]) + widen(in.y_second[j].v[m])));
+#endif
+                steps[place] = {dt, dt * u, dy, slope};
+                inputs[place] = u;
+            }
+#if GATE == 2
+            if (own.dgate && i < rows.left && column < scan.width)
+                *(Pack<Z_TYPE, VECTOR>*)rows.at(
+                    own.dgate, i, scan.width, column, scan.perm, part.start
+                ) = dgate;
+#endif
+        }
+#pragma unroll
+        for (int j = 0; j < WEIGHT_ROUNDS; ++j) {
+            int place = (threadIdx.x + j * THREADS) * WEIGHT_VECTOR;
+            if (place >= STEPS * WIDE) break;
+#pragma unroll
+            for (int m = 0; m < WEIGHT_VECTOR; ++m) {
+                weights_B[place + m] = widen(in.B[j].v[m]);
+                weights_C[place + m] = widen(in.C[j].v[m]);
+            }
+        }
+        __syncthreads();
+#pragma unroll
+        for (int t = 0; t < STEPS; ++t) {
+            float2 step = *(const float2*)(steps + t * CHANNELS + at.channel);
+#pragma unroll
+            for (int n = 0; n < OWN; n += 4) {
+                float4 b4 = *(const float4*)(weights_B + t * WIDE + states + n);
+                float b[4] = {b4.x, b4.y, b4.z, b4.w};
+#pragma unroll
+                for (int m = 0; m < 4; ++m) {
+                    a[t][n + m] = exp2_fast(step.x * A2[n + m]);
+                    h[t + 1][n + m] = a[t][n + m] * h[t][n + m] + step.y * b[m];
+                }
+            }
+        }
+        float over_quads[OWN / 4][4];
+        float for_delta[4], for_u[4], for_y[4];
+#pragma unroll
+        for (int t = STEPS - 1; t >= 0; --t) {
+            if (t == STEPS / 2 - 1 && tile) fetch(in, scan, own, part, at, column, tile - 1);
+            float4 step = steps[t * CHANNELS + at.channel];
+            float dt = step.x, dtu = step.y, dy = step.z;
+            float by_delta = 0.f, by_u = 0.f, y = 0.f;
+#pragma unroll
+            for (int n = 0; n < OWN; n += 4) {
+                float4 b4 = *(const float4*)(weights_B + t * WIDE + states + n);
+                float4 c4 = *(const float4*)(weights_C + t * WIDE + states + n);
+                float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
+                float dB[4], dC[4];
+#pragma unroll
+                for (int m = 0; m < 4; ++m) {
+                    float g = c[m] * dy + s[n + m];
+                    s[n + m] = a[t][n + m] * g;
+                    float gp = s[n + m] * h[t][n + m];
+                    by_delta += A2[n + m] * gp;
+                    dA[n + m] += dt * gp;
+                    by_u += b[m] * g;
+                    dB[m] = dtu * g;
+                    dC[m] = dy * h[t + 1][n + m];
+#if GATE == 1
+                    y += c[m] * h[t + 1][n + m];
+#endif
+                }
+                float (&sum)[4] = over_quads[n / 4];
+                if (t & 1) sum[0] = sum[1] = sum[2] = sum[3] = 0.f;
+                add_over_quads(sum, dB, unit[(t & 1) * 4], unit[(t & 1) * 4 + 1]);
+                add_over_quads(sum, dC, unit[(t & 1) * 4 + 2], unit[(t & 1) * 4 + 3]);
+                if (!(t & 1)) {
+                    int slice = (threadIdx.x >> 5) * (8 / LANES) + at.half;
+                    float* out = slices + (slice * STEPS + t + (at.quad >> 1)) * STEP_PITCH;
+                    out += (at.quad & 1) * WIDE + states + n;
+                    *(float4*)out = {sum[0], sum[1], sum[2], sum[3]};
+                }
+            }
+            for_delta[t & 3] = by_delta, for_u[t & 3] = by_u, for_y[t & 3] = y;
+            if (t % 4 == 0) {
+                put_sums(sums_delta + t * PITCH, for_delta, at);
+                put_sums(sums_u + t * PITCH, for_u, at);
+#if GATE == 1
+                put_sums(sums_y + t * PITCH, for_y, at);
+#endif
+            }
+        }
+        __syncthreads();
+#pragma unroll
+        for (int j = 0; j < ROUNDS; ++j) {
+            int i = at.round + j * DOWN;
+            if (i >= rows.left || column >= scan.width) continue;
+            Pack<U_TYPE, VECTOR> du;
+            Pack<DELTA_TYPE, VECTOR> ddelta;
+            Pack<Z_TYPE, VECTOR> dgate;
+#pragma unroll
+            for (int m = 0; m < VECTOR; ++m) {
+                int place = i * CHANNELS + at.column + m, sum = i * PITCH + at.column + m;
+                float4 step = steps[place];
+                float u = inputs[place], by_u = sums_u[sum];
+                float slant = (LN2 * sums_delta[sum] + u * by_u) * step.w;
+                store(du.v, m, step.x * by_u + skip[m] * step.z);
+                store(ddelta.v, m, slant);
+                dbias[m] += slant;
+                dD[m] += u * step.z;
+#if GATE == 1
+                store(dgate.v, m, dsilu[place] * (sums_y[sum] + skip[m] * u));
+#endif
+            }
+#define AT(name) rows.at(own.name, i, scan.width, column, scan.perm, part.start)
+            *(Pack<U_TYPE, VECTOR>*)AT(du) = du;
+            *(Pack<DELTA_TYPE, VECTOR>*)AT(ddelta) = ddelta;
+#if GATE == 1
+            *(Pack<Z_TYPE, VECTOR>*)AT(dgate) = dgate;
+#endif
+#undef AT
+        }
+        for (int place = threadIdx.x; place < STEPS * WIDE / 2; place += THREADS) {
+            int n = place % (WIDE / 2) * 4, i = place / (WIDE / 2);
+            float4 sum = {};
+#pragma unroll
+            for (int slice = 0; slice < SLICES; ++slice) {
+                float4 v = *(const float4*)(slices + (slice * STEPS + i) * STEP_PITCH + n);
+                sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
+            }
+            float* out = (n < WIDE ? own.dB : own.dC) + block * scan.total * WIDE + n % WIDE;
+            if (i < rows.left)
+                *(float4*)rows.at(out, i, WIDE, 0, scan.perm, part.start) = sum;
+        }
+    }
+    write_states(dA, own.dA, slot, d, states, scan.width, scan.size);
+    if (own.dinitial && part.real && part.begin == 0)
+        write_states(s, own.dinitial, part.sequence, d, states, scan.width, scan.size);
+    __syncthreads();
+    for (int m = 0; m < VECTOR; ++m) {
+        sums_u[at.round * CHANNELS + at.column + m] = dD[m];
+        sums_delta[at.round * CHANNELS + at.column + m] = dbias[m];
+    }
+    __syncthreads();
+    const int64 last = block * CHANNELS + threadIdx.x;
+    if (threadIdx.x < CHANNELS && last < scan.width) {
+        float sum_D = 0.f, sum_bias = 0.f;
+        for (int i = 0; i < DOWN; ++i) {
+            sum_D += sums_u[i * CHANNELS + threadIdx.x];
+            sum_bias += sums_delta[i * CHANNELS + threadIdx.x];
+        }
+        own.dD[slot * scan.width + last] = sum_D;
+        own.dbias[slot * scan.width + last] = sum_bias;
+    }
+}

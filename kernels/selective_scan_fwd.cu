@@ -1,0 +1,207 @@
+// Forward pass of the selective scan, of up to two branches in one launch.
+//
+// PASS 0 writes y, the last states and, if asked, the state before every tile. A long sequence is
+// cut into parts: PASS 1 runs each from zero and keeps its last state and sum of step sizes, from
+// which `selective_scan_carry` makes the states that PASS 0 starts from. PASS 2 does the same for
+// the adjoint state, from the last step to the first: s = a (s + C grad).
+
+#include "_scan.cuh"
+
+struct Branch {
+    const U_TYPE* u;
+    const DELTA_TYPE* delta;
+    const float* A;
+    const B_TYPE* B;
+    const C_TYPE* C;
+    const float *D, *bias;
+    const Z_TYPE* gate;
+    const float* initial;
+    U_TYPE* y;
+    float *last, *states, *sums;
+    int64 stride_u, stride_delta, stride_B, stride_C, stride_gate, reverse;
+};
+
+struct Scan {
+    Branch branch[BRANCHES];
+    const int64 *perm, *offsets;
+    int64 sequences, width, size, segment;
+};
+
+// What a thread brings in for one tile, as it lies in memory.
+struct Incoming {
+    Pack<U_TYPE, VECTOR> u[ROUNDS];
+    Pack<DELTA_TYPE, VECTOR> delta[ROUNDS];
+    Pack<Z_TYPE, VECTOR> gate[ROUNDS];
+    Pack<B_TYPE, WEIGHT_VECTOR> B[WEIGHT_ROUNDS];
+    Pack<C_TYPE, WEIGHT_VECTOR> C[WEIGHT_ROUNDS];
+};
+
+__device__ __forceinline__ Rows rows_of(const Part& part, const Branch& own, int tile) {
+    int walked = tile * STEPS;
+    int step = part.begin + (PASS == 2 ? part.count - 1 - walked : walked);
+    return Rows(part, own.reverse, step, PASS == 2, part.count - walked);
+}
+
+__device__ __forceinline__ void fetch(
+    Incoming& in, const Scan& scan, const Branch& own, const Part& part, const Place& at,
+    int64 column, int tile
+) {
+    const Rows rows = rows_of(part, own, tile);
+#pragma unroll
+    for (int j = 0; j < ROUNDS; ++j) {
+        int i = at.round + j * DOWN;
+        bool inside = i < rows.left && column < scan.width;
+#define AT(name) rows.at(own.name, i, own.stride_##name, column, scan.perm, part.start)
+        in.u[j] = read<VECTOR>(AT(u), inside);
+        in.delta[j] = read<VECTOR>(AT(delta), inside);
+#if GATE
+        in.gate[j] = read<VECTOR>(AT(gate), inside);
+#endif
+    }
+#undef AT
+#pragma unroll
+    for (int j = 0; j < WEIGHT_ROUNDS; ++j) {
+        int place = threadIdx.x + j * THREADS, i = place / WEIGHT_ACROSS;
+        int n = place % WEIGHT_ACROSS * WEIGHT_VECTOR;
+        bool inside = i < rows.left && i < STEPS && n < scan.size;
+#define AT(name) rows.at(own.name, i, own.stride_##name, n, scan.perm, part.start)
+#if PASS < 2
+        in.B[j] = read<WEIGHT_VECTOR>(AT(B), inside);
+#endif
+#if PASS != 1
+        in.C[j] = read<WEIGHT_VECTOR>(AT(C), inside);
+#endif
+    }
+#undef AT
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+selective_scan_fwd(const __grid_constant__ Scan scan) {
+    __shared__ float2 steps[STEPS * CHANNELS];  // step size; step size times u
+    __shared__ __align__(16) float weights_B[STEPS * WIDE], weights_C[STEPS * WIDE];
+    __shared__ float sums[STEPS * PITCH];
+    const Branch& own = scan.branch[blockIdx.y];
+    const int64 blocks = (scan.width + CHANNELS - 1) / CHANNELS;
+    const int64 slot = blockIdx.x / blocks, first = blockIdx.x % blocks * CHANNELS;
+    const Part part(scan.offsets, scan.sequences, scan.segment, slot);
+    const Place at;
+    const int64 d = first + at.channel, column = first + at.column;
+    const int states = at.k * OWN;
+    const bool cut = PASS || scan.segment;
+    float A2[OWN], h[OWN], total = 0.f;
+    read_states(A2, own.A, 0, d, states, scan.width, scan.size);
+    for (int n = 0; n < OWN; ++n) A2[n] *= LOG2E;
+    read_states(h, own.initial, cut ? slot : part.sequence, d, states, scan.width, scan.size);
+    float bias[VECTOR], skip[VECTOR];
+    for (int m = 0; m < VECTOR; ++m) {
+        bool inside = column + m < scan.width;
+        bias[m] = own.bias && inside ? own.bias[column + m] : 0.f;
+        skip[m] = own.D && inside ? own.D[column + m] : 0.f;
+    }
+
+    Incoming in;
+    const int tiles = (part.count + STEPS - 1) / STEPS;
+    if (tiles) fetch(in, scan, own, part, at, column, 0);
+    for (int tile = 0; tile < tiles; ++tile) {
+        float u[ROUNDS][VECTOR], gate[ROUNDS][VECTOR];
+        const Rows rows = rows_of(part, own, tile);
+#pragma unroll
+        for (int j = 0; j < ROUNDS; ++j) {
+            int i = at.round + j * DOWN;
+#pragma unroll
+            for (int m = 0; m < VECTOR; ++m) {
+                float slope, dt = step_size(widen(in.delta[j].v[m]) + bias[m], slope);
+                dt = i < rows.left ? dt : 0.f;
+                u[j][m] = widen(in.u[j].v[m]);
+#if GATE
+                float z = widen(in.gate[j].v[m]);
+                gate[j][m] = z * sigmoid(z);
+#else
+                gate[j][m] = 1.f;
+#endif
+                float2 step = {dt, (PASS == 2 ? gate[j][m] : dt) * u[j][m]};
+                steps[i * CHANNELS + at.column + m] = step;
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < WEIGHT_ROUNDS; ++j) {
+            int place = (threadIdx.x + j * THREADS) * WEIGHT_VECTOR;
+            if (place >= STEPS * WIDE) break;
+#pragma unroll
+            for (int m = 0; m < WEIGHT_VECTOR; ++m) {
+#if PASS == 2
+                weights_B[place + m] = widen(in.C[j].v[m]);
+#else
+                weights_B[place + m] = widen(in.B[j].v[m]);
+#endif
+#if PASS == 0
+                weights_C[place + m] = widen(in.C[j].v[m]);
+#endif
+            }
+        }
+        __syncthreads();
+        if (tile + 1 < tiles) fetch(in, scan, own, part, at, column, tile + 1);
+#if PASS == 0
+        if (own.states && d < scan.width) {
+            int64 kept = part.checkpoint(part.begin + tile * STEPS);
+            float4* out = (float4*)(own.states + (kept * scan.width + d) * WIDE + states);
+#pragma unroll
+            for (int n = 0; n < OWN; n += 4) out[n / 4] = {h[n], h[n + 1], h[n + 2], h[n + 3]};
+        }
+#endif
+#pragma unroll
+        for (int t = 0; t < STEPS; t += 4) {
+            float y[4];
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                float2 step = steps[(t + i) * CHANNELS + at.channel];
+                const float4* B = (const float4*)(weights_B + (t + i) * WIDE + states);
+                const float4* C = (const float4*)(weights_C + (t + i) * WIDE + states);
+                y[i] = 0.f;
+#if PASS
+                total += step.x;
+#endif
+#pragma unroll
+                for (int n = 0; n < OWN; n += 4) {
+                    float4 b4 = B[n / 4], c4 = PASS ? b4 : C[n / 4];
+                    float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
+#pragma unroll
+                    for (int m = 0; m < 4; ++m) {
+                        float a = exp2_fast(step.x * A2[n + m]);
+                        float& state = h[n + m];
+#if PASS == 2
+                        state = a * (step.y * b[m] + state);
+#else
+                        state = a * state + step.y * b[m];
+#endif
+                        y[i] += c[m] * state;
+                    }
+                }
+            }
+#if PASS == 0
+            put_sums(sums + t * PITCH, y, at);
+#endif
+        }
+        __syncthreads();
+#if PASS == 0
+#pragma unroll
+        for (int j = 0; j < ROUNDS; ++j) {
+            int i = at.round + j * DOWN;
+            if (i >= rows.left || column >= scan.width) continue;
+            Pack<U_TYPE, VECTOR> y;
+            for (int m = 0; m < VECTOR; ++m) {
+                float sum = sums[i * PITCH + at.column + m] + skip[m] * u[j][m];
+                store(y.v, m, sum * gate[j][m]);
+            }
+            *(Pack<U_TYPE, VECTOR>*)rows.at(own.y, i, scan.width, column, scan.perm, part.start) = y;
+        }
+#endif
+    }
+#if PASS
+    write_states(h, own.last, slot, d, states, scan.width, scan.size);
+    if (at.k == 0 && d < scan.width) own.sums[slot * scan.width + d] = total;
+#else
+    if (part.real && part.begin + part.count == part.length)
+        write_states(h, own.last, part.sequence, d, states, scan.width, scan.size);
+#endif
+}
