@@ -4,7 +4,7 @@
 // to a thread, and walks it in tiles of STEPS steps. The channels of a warp lie in its quads and
 // halves: lane = 4 (half LANES + k) + quad, k the thread's place among those of its channel. Rows
 // come in by thread (round, column), are turned into step sizes once, and reach the scan through
-// shared memory.
+// shared memory. Every KEEP steps the state is kept for the backward pass.
 
 constexpr int CHANNELS = THREADS / LANES;
 constexpr int WIDE = OWN * LANES;                      // states with padding
@@ -74,7 +74,7 @@ struct Part {
 
     // Place of the state kept before step `step`.
     __device__ __forceinline__ int64 checkpoint(int step) const {
-        return start / STEPS + sequence + step / STEPS;
+        return start / KEEP + sequence + step / KEEP;
     }
 };
 

@@ -9,6 +9,7 @@
 #include "_scan.cuh"
 
 constexpr int SLICES = 8 * THREADS / 32 / LANES;  // sums over channels a block is left with
+constexpr int SUM_ROUNDS = (STEPS * WIDE / 2 + THREADS - 1) / THREADS;
 constexpr int STEP_PITCH = 2 * WIDE + 8;          // of those, so that two steps meet no bank twice
 
 struct Branch {
@@ -140,15 +141,6 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
     if (tiles) fetch(in, scan, own, part, at, column, tiles - 1);
     for (int tile = tiles - 1; tile >= 0; --tile) {
         const Rows rows = rows_of(part, own, tile);
-        float h[STEPS + 1][OWN], a[STEPS][OWN];
-        const int64 kept = part.checkpoint(part.begin + tile * STEPS);
-#pragma unroll
-        for (int n = 0; n < OWN; n += 4) {
-            float4 h4 = {};
-            if (d < scan.width)
-                h4 = *(const float4*)(own.states + (kept * scan.width + d) * WIDE + states + n);
-            h[0][n] = h4.x, h[0][n + 1] = h4.y, h[0][n + 2] = h4.z, h[0][n + 3] = h4.w;
-        }
 #pragma unroll
         for (int j = 0; j < ROUNDS; ++j) {
             int i = at.round + j * DOWN;
@@ -191,65 +183,80 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
         }
         __syncthreads();
 #pragma unroll
-        for (int t = 0; t < STEPS; ++t) {
-            float2 step = *(const float2*)(steps + t * CHANNELS + at.channel);
+        for (int base = STEPS - KEEP; base >= 0; base -= KEEP) {
+            float h[KEEP + 1][OWN], a[KEEP][OWN];
+            const int64 kept = part.checkpoint(part.begin + tile * STEPS + base);
 #pragma unroll
             for (int n = 0; n < OWN; n += 4) {
-                float4 b4 = *(const float4*)(weights_B + t * WIDE + states + n);
-                float b[4] = {b4.x, b4.y, b4.z, b4.w};
+                float4 h4 = {};
+                if (d < scan.width && base < rows.left)
+                    h4 = *(const float4*)(own.states + (kept * scan.width + d) * WIDE + states + n);
+                h[0][n] = h4.x, h[0][n + 1] = h4.y, h[0][n + 2] = h4.z, h[0][n + 3] = h4.w;
+            }
 #pragma unroll
-                for (int m = 0; m < 4; ++m) {
-                    a[t][n + m] = exp2_fast(step.x * A2[n + m]);
-                    h[t + 1][n + m] = a[t][n + m] * h[t][n + m] + step.y * b[m];
+            for (int t = 0; t < KEEP; ++t) {
+                float2 step = *(const float2*)(steps + (base + t) * CHANNELS + at.channel);
+#pragma unroll
+                for (int n = 0; n < OWN; n += 4) {
+                    float4 b4 = *(const float4*)(weights_B + (base + t) * WIDE + states + n);
+                    float b[4] = {b4.x, b4.y, b4.z, b4.w};
+#pragma unroll
+                    for (int m = n; m < n + 4; ++m) {
+                        a[t][m] = exp2_fast(step.x * A2[m]);
+                        h[t + 1][m] = a[t][m] * h[t][m] + step.y * b[m - n];
+                    }
                 }
             }
-        }
-        float over_quads[OWN / 4][4];
-        float for_delta[4], for_u[4], for_y[4];
+            float over_quads[OWN / 4][4];
+            float for_delta[4], for_u[4], for_y[4];
 #pragma unroll
-        for (int t = STEPS - 1; t >= 0; --t) {
-            if (t == STEPS / 2 - 1 && tile) fetch(in, scan, own, part, at, column, tile - 1);
-            float4 step = steps[t * CHANNELS + at.channel];
-            float dt = step.x, dtu = step.y, dy = step.z;
-            float by_delta = 0.f, by_u = 0.f, y = 0.f;
+            for (int t = KEEP - 1; t >= 0; --t) {
+                if (base == 0 && t == KEEP / 2 - 1 && tile)
+                    fetch(in, scan, own, part, at, column, tile - 1);
+                float4 step = steps[(base + t) * CHANNELS + at.channel];
+                float dt = step.x, dtu = step.y, dy = step.z;
+                float by_delta = 0.f, by_u = 0.f, y = 0.f;
 #pragma unroll
-            for (int n = 0; n < OWN; n += 4) {
-                float4 b4 = *(const float4*)(weights_B + t * WIDE + states + n);
-                float4 c4 = *(const float4*)(weights_C + t * WIDE + states + n);
-                float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
-                float dB[4], dC[4];
+                for (int n = 0; n < OWN; n += 4) {
+                    int place = (base + t) * WIDE + states + n;
+                    float4 b4 = *(const float4*)(weights_B + place);
+                    float4 c4 = *(const float4*)(weights_C + place);
+                    float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
+                    float dB[4], dC[4];
 #pragma unroll
-                for (int m = 0; m < 4; ++m) {
-                    float g = c[m] * dy + s[n + m];
-                    s[n + m] = a[t][n + m] * g;
-                    float gp = s[n + m] * h[t][n + m];
-                    by_delta += A2[n + m] * gp;
-                    dA[n + m] += dt * gp;
-                    by_u += b[m] * g;
-                    dB[m] = dtu * g;
-                    dC[m] = dy * h[t + 1][n + m];
+                    for (int i = 0; i < 4; ++i) {
+                        int m = n + i;
+                        float g = c[i] * dy + s[m];
+                        s[m] = a[t][m] * g;
+                        float gp = s[m] * h[t][m];
+                        by_delta += A2[m] * gp;
+                        dA[m] += dt * gp;
+                        by_u += b[i] * g;
+                        dB[i] = dtu * g;
+                        dC[i] = dy * h[t + 1][m];
 #if GATE == 1
-                    y += c[m] * h[t + 1][n + m];
+                        y += c[i] * h[t + 1][m];
+#endif
+                    }
+                    float (&sum)[4] = over_quads[n / 4];
+                    if (t & 1) sum[0] = sum[1] = sum[2] = sum[3] = 0.f;
+                    add_over_quads(sum, dB, unit[(t & 1) * 4], unit[(t & 1) * 4 + 1]);
+                    add_over_quads(sum, dC, unit[(t & 1) * 4 + 2], unit[(t & 1) * 4 + 3]);
+                    if (!(t & 1)) {
+                        int slice = (threadIdx.x >> 5) * (8 / LANES) + at.half;
+                        int row = slice * STEPS + base + t + (at.quad >> 1);
+                        float* out = slices + row * STEP_PITCH + (at.quad & 1) * WIDE + states + n;
+                        *(float4*)out = {sum[0], sum[1], sum[2], sum[3]};
+                    }
+                }
+                for_delta[t & 3] = by_delta, for_u[t & 3] = by_u, for_y[t & 3] = y;
+                if (t % 4 == 0) {
+                    put_sums(sums_delta + (base + t) * PITCH, for_delta, at);
+                    put_sums(sums_u + (base + t) * PITCH, for_u, at);
+#if GATE == 1
+                    put_sums(sums_y + (base + t) * PITCH, for_y, at);
 #endif
                 }
-                float (&sum)[4] = over_quads[n / 4];
-                if (t & 1) sum[0] = sum[1] = sum[2] = sum[3] = 0.f;
-                add_over_quads(sum, dB, unit[(t & 1) * 4], unit[(t & 1) * 4 + 1]);
-                add_over_quads(sum, dC, unit[(t & 1) * 4 + 2], unit[(t & 1) * 4 + 3]);
-                if (!(t & 1)) {
-                    int slice = (threadIdx.x >> 5) * (8 / LANES) + at.half;
-                    float* out = slices + (slice * STEPS + t + (at.quad >> 1)) * STEP_PITCH;
-                    out += (at.quad & 1) * WIDE + states + n;
-                    *(float4*)out = {sum[0], sum[1], sum[2], sum[3]};
-                }
-            }
-            for_delta[t & 3] = by_delta, for_u[t & 3] = by_u, for_y[t & 3] = y;
-            if (t % 4 == 0) {
-                put_sums(sums_delta + t * PITCH, for_delta, at);
-                put_sums(sums_u + t * PITCH, for_u, at);
-#if GATE == 1
-                put_sums(sums_y + t * PITCH, for_y, at);
-#endif
             }
         }
         __syncthreads();
@@ -282,7 +289,10 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
 #endif
 #undef AT
         }
-        for (int place = threadIdx.x; place < STEPS * WIDE / 2; place += THREADS) {
+#pragma unroll
+        for (int j = 0; j < SUM_ROUNDS; ++j) {
+            int place = threadIdx.x + j * THREADS;
+            if (place >= STEPS * WIDE / 2) break;
             int n = place % (WIDE / 2) * 4, i = place / (WIDE / 2);
             float4 sum = {};
 #pragma unroll

@@ -141,16 +141,16 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
         }
         __syncthreads();
         if (tile + 1 < tiles) fetch(in, scan, own, part, at, column, tile + 1);
-#if PASS == 0
-        if (own.states && d < scan.width) {
-            int64 kept = part.checkpoint(part.begin + tile * STEPS);
-            float4* out = (float4*)(own.states + (kept * scan.width + d) * WIDE + states);
-#pragma unroll
-            for (int n = 0; n < OWN; n += 4) out[n / 4] = {h[n], h[n + 1], h[n + 2], h[n + 3]};
-        }
-#endif
 #pragma unroll
         for (int t = 0; t < STEPS; t += 4) {
+#if PASS == 0
+            if (t % KEEP == 0 && t < rows.left && own.states && d < scan.width) {
+                int64 kept = part.checkpoint(part.begin + tile * STEPS + t);
+                float4* out = (float4*)(own.states + (kept * scan.width + d) * WIDE + states);
+#pragma unroll
+                for (int n = 0; n < OWN; n += 4) out[n / 4] = {h[n], h[n + 1], h[n + 2], h[n + 3]};
+            }
+#endif
             float y[4];
 #pragma unroll
             for (int i = 0; i < 4; ++i) {

@@ -1,7 +1,7 @@
 """CUDA C++ kernels of the selective scan, of one branch or of two in one launch.
 
 A block owns 32 channels of a sequence, or of a part of it where sequences are long and few; see
-`_scan.cuh`. The states before every tile of steps are kept for the backward pass.
+`_scan.cuh`. The state before every eighth step is kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from pcmamba.kernels import _nvrtc
 
 CHANNELS = 32  # of a block
+KEEP = 8  # steps between the states kept for the backward pass
 FEWEST_BLOCKS = 768  # below, long sequences are cut: a GPU holds about half as many at a time
 SHORTEST_PART = 128
 TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16", torch.float16: "float16"}
@@ -80,8 +81,8 @@ def padded_size(size: int) -> int:
 def checkpoint_shape(
     tokens: int, sequences: int, channels: int, states: int
 ) -> tuple[int, int, int]:
-    """Return the shape of the states kept for the backward pass, one per tile."""
-    return tokens // steps_of(states) + sequences, channels, padded_size(states)
+    """Return the shape of the states kept for the backward pass, one every 8 steps."""
+    return tokens // KEEP + sequences, channels, padded_size(states)
 
 
 def part_length(tokens: int, sequences: int, channels: int, branches: int) -> int:
@@ -378,7 +379,7 @@ def _bwd_kernel(
         ("PERM", int(perm is not None)),
         ("GATE", (GIVEN_Y if given else FORM_Y) if gates else UNGATED),
         ("EXACT", int(exact)),
-        ("BLOCKS", 3 if branch.A.shape[1] <= 16 else 1),
+        ("BLOCKS", 4 if branch.A.shape[1] <= 16 else 1),
     )
     signature = ("P" * 22 + "q" * 7) * count + "PPqqqqq"
     return _nvrtc.load(
@@ -407,6 +408,7 @@ def _layout(branches: Sequence[Branch], rows: Sequence[Tensor]) -> Macros:
     weights = [t for branch in branches for t in (branch.B, branch.C)]
     return (
         ("STEPS", steps_of(size)),
+        ("KEEP", KEEP),
         ("OWN", own),
         ("LANES", wide // own),
         ("THREADS", _threads(size)),
