@@ -1,9 +1,9 @@
 """CUDA C++ kernels compiled when they are first used, by the NVRTC library that CUDA torch brings.
 
-A source is a `.cu` file of this folder; `_device.cuh` is put in front of it, and a `.cuh` file of the
-folder that it includes is put in its place. Sizes
-and types come in as macros (of two letters or more: NVRTC's own headers use single ones), so that
-each variant is a compilation of its own, kept on disk under the hash of everything that went in.
+A source is a `.cu` file of this folder; `_device.cuh` is put in front of it, and the text of a `.cuh`
+file of the folder in place of its include. Sizes and types come in as macros (of two letters or
+more: NVRTC's own headers use single ones), so that each variant is a compilation of its own, kept on
+disk under the hash of everything that went in.
 Nothing here needs nvcc, CUDA headers or a C++ compiler. `compile_source` needs no GPU either.
 """
 
@@ -61,7 +61,9 @@ def has_nvrtc() -> bool:
 def read_source(name: str) -> str:
     """Return the text of `kernels/<name>.cu` with its includes, behind the device helpers."""
     text = "".join((FOLDER / file).read_text() for file in ("_device.cuh", f"{name}.cu"))
-    return re.sub(r'^#include "(\w+\.cuh)"$', lambda m: (FOLDER / m[1]).read_text(), text, flags=re.M)
+    return re.sub(
+        r'^#include "(\w+\.cuh)"$', lambda m: (FOLDER / m[1]).read_text(), text, flags=re.M
+    )
 
 
 def compile_source(name: str, macros: tuple[tuple[str, str | int], ...], arch: int) -> bytes:

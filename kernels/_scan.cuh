@@ -170,6 +170,22 @@ __device__ __forceinline__ void read_states(
     }
 }
 
+// Rates of the decay as powers of 2, from A or from the logarithm of -A.
+__device__ __forceinline__ void read_rates(
+    float (&A2)[OWN], const float* A, int64 channel, int first, int64 width, int64 size
+) {
+    read_states(A2, A, 0, channel, first, width, size);
+#pragma unroll
+    for (int n = 0; n < OWN; ++n) {
+#if LOGARITHM
+        bool inside = channel < width && first + n < size;
+        A2[n] = inside ? -LOG2E * expf(A2[n]) : 0.f;
+#else
+        A2[n] *= LOG2E;
+#endif
+    }
+}
+
 __device__ __forceinline__ void write_states(
     const float (&h)[OWN], float* states, int64 slot, int64 channel, int first, int64 width,
     int64 size

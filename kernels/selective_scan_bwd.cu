@@ -26,7 +26,7 @@ struct Branch {
     U_TYPE* du;
     DELTA_TYPE* ddelta;
     Z_TYPE* dgate;
-    float *dA, *dB, *dC, *dD, *dbias, *dinitial;
+    float *parameters, *dB, *dC, *dinitial;  // of A, D and bias one after another, for each part
     int64 stride_grad, stride_u, stride_delta, stride_B, stride_C, stride_gate, reverse;
 };
 
@@ -122,8 +122,7 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
     const int64 d = block * CHANNELS + at.channel, column = block * CHANNELS + at.column;
     const int states = at.k * OWN;
     float A2[OWN], s[OWN], dA[OWN] = {};
-    read_states(A2, own.A, 0, d, states, scan.width, scan.size);
-    for (int n = 0; n < OWN; ++n) A2[n] *= LOG2E;
+    read_rates(A2, own.A, d, states, scan.width, scan.size);
     read_states(
         s, own.grad_last, scan.segment ? slot : part.sequence, d, states, scan.width, scan.size
     );
@@ -305,7 +304,11 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
                 *(float4*)rows.at(out, i, WIDE, 0, scan.perm, part.start) = sum;
         }
     }
-    write_states(dA, own.dA, slot, d, states, scan.width, scan.size);
+#if LOGARITHM
+    for (int n = 0; n < OWN; ++n) dA[n] *= LN2 * A2[n];
+#endif
+    float* parameters = own.parameters + slot * scan.width * (scan.size + 2);
+    write_states(dA, parameters, 0, d, states, scan.width, scan.size);
     if (own.dinitial && part.real && part.begin == 0)
         write_states(s, own.dinitial, part.sequence, d, states, scan.width, scan.size);
     __syncthreads();
@@ -321,7 +324,7 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
             sum_D += sums_u[i * CHANNELS + threadIdx.x];
             sum_bias += sums_delta[i * CHANNELS + threadIdx.x];
         }
-        own.dD[slot * scan.width + last] = sum_D;
-        own.dbias[slot * scan.width + last] = sum_bias;
+        parameters[scan.width * scan.size + last] = sum_D;
+        parameters[scan.width * (scan.size + 1) + last] = sum_bias;
     }
 }

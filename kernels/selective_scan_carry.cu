@@ -15,7 +15,8 @@ extern "C" __global__ void __launch_bounds__(128) selective_scan_carry(
     ends += second * slots * states + own;
     sums += second * slots * width + channel;
     initial = second ? initial_second : initial;
-    const float A2 = (second ? A_second : A)[own] * 1.4426950408889634f;
+    const float given = (second ? A_second : A)[own];
+    const float A2 = 1.4426950408889634f * (LOGARITHM ? -expf(given) : given);
     const int64 start = offsets[sequence], length = offsets[sequence + 1] - start;
     const int64 parts = length > segment ? (length + segment - 1) / segment : 1;
     const int64 first = start / segment + sequence;

@@ -89,8 +89,7 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
     const int states = at.k * OWN;
     const bool cut = PASS || scan.segment;
     float A2[OWN], h[OWN], total = 0.f;
-    read_states(A2, own.A, 0, d, states, scan.width, scan.size);
-    for (int n = 0; n < OWN; ++n) A2[n] *= LOG2E;
+    read_rates(A2, own.A, d, states, scan.width, scan.size);
     read_states(h, own.initial, cut ? slot : part.sequence, d, states, scan.width, scan.size);
     float bias[VECTOR], skip[VECTOR];
     for (int m = 0; m < VECTOR; ++m) {

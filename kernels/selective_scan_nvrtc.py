@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pcmamba.kernels import _nvrtc
+from pcmamba.kernels.sum_parts_nvrtc import sum_parts
 
 CHANNELS = 32  # of a block
 KEEP = 8  # steps between the states kept for the backward pass
@@ -40,6 +41,7 @@ class Branch(NamedTuple):
         bias: (D,) float32 or None.
         initial_state: (sequences, D, S) float32 or None.
         reverse: Step from the last row to the first.
+        logarithm: `A` holds log(-A), and its gradient is with respect to that.
     """
 
     u: Tensor
@@ -52,19 +54,20 @@ class Branch(NamedTuple):
     bias: Tensor | None
     initial_state: Tensor | None
     reverse: bool
+    logarithm: bool = False
 
 
 class Gradients(NamedTuple):
-    """What the backward pass of a branch leaves; None for inputs that were None."""
+    """What the backward pass of a branch leaves, of D and the bias also where it had none."""
 
     u: Tensor
     delta: Tensor
     A: Tensor
     B: Tensor
     C: Tensor
-    D: Tensor | None
+    D: Tensor
     gate: Tensor | None
-    bias: Tensor | None
+    bias: Tensor
     initial_state: Tensor | None
 
 
@@ -116,8 +119,8 @@ def selective_scan_fwd(
     The arguments and results are those of `selective_scan_triton.selective_scan_fwd`.
     """
     branch = make_branch(u, delta, A, B, C, D, z, delta_bias, initial_state, reverse)
-    y, last_state, states = scan_fwd([branch], perm, offsets, delta_softplus)
-    return y[0], last_state[0], states[0]
+    (y,), last_state, states = scan_fwd([branch], perm, offsets, delta_softplus)
+    return y, last_state[0], states[0]
 
 
 def selective_scan_bwd(
@@ -179,7 +182,7 @@ def scan_fwd(
     offsets: Tensor,
     softplus: bool,
     keep: bool = True,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[list[Tensor], Tensor, Tensor]:
     """Scan one or two branches alike in sizes and dtypes.
 
     Args:
@@ -190,23 +193,33 @@ def scan_fwd(
         keep: Keep the states for the backward pass.
 
     Returns:
-        y: (branches, T, D) in the dtype of `u`.
+        y: (T, D) in the dtype of `u` for each branch.
         last_state: (branches, sequences, D, S) float32.
         states: (branches, *checkpoint_shape) float32, or (branches, 0) without `keep`.
     """
     u, A = branches[0].u, branches[0].A
     (rows, width), size, sequences, count = u.shape, A.shape[1], len(offsets) - 1, len(branches)
-    y = torch.empty(count, rows, width, dtype=u.dtype, device=u.device)
+    y = [torch.empty(rows, width, dtype=u.dtype, device=u.device) for _ in branches]
     last_state = A.new_empty(count, sequences, width, size)
     states = A.new_empty(count, *(checkpoint_shape(rows, sequences, width, size) if keep else (0,)))
-    if not last_state.numel():
+    if not sequences or not width:
         return y, last_state, states
     segment = part_length(rows, sequences, width, count)
     starts = [branch.initial_state for branch in branches]
     if segment:
         starts = _carry(branches, [b.u for b in branches], starts, perm, offsets, softplus, segment)
     outputs = [(y[i], last_state[i], states[i] if keep else None, None) for i in range(count)]
-    _walk(FORWARD, branches, [b.u for b in branches], starts, outputs, perm, offsets, softplus, segment)
+    _walk(
+        FORWARD,
+        branches,
+        [b.u for b in branches],
+        starts,
+        outputs,
+        perm,
+        offsets,
+        softplus,
+        segment,
+    )
     return y, last_state, states
 
 
@@ -228,7 +241,13 @@ def _carry(
     outputs = [(None, ends[i], None, sums[i]) for i in range(count)]
     none = [None] * count
     _walk(mode, branches, inputs, none, outputs, perm, offsets, softplus, segment)
-    kernel = _nvrtc.load("selective_scan_carry", "selective_scan_carry", "P" * 7 + "q" * 6, (), _index(A))
+    kernel = _nvrtc.load(
+        "selective_scan_carry",
+        "selective_scan_carry",
+        "P" * 7 + "q" * 6,
+        (("LOGARITHM", int(branches[0].logarithm)),),
+        _index(A),
+    )
     kernel(
         (-(-sequences * width * size // 128), count, 1),
         128,
@@ -300,8 +319,7 @@ def scan_bwd(
     softplus: bool,
     outputs: Sequence[tuple[Tensor | None, Tensor | None]] | None = None,
 ) -> list[Gradients]:
-    """Return the gradients of every branch, those of B and C in their dtypes, the others of
-    parameters in float32.
+    """Return the gradients of every branch: of rows in their dtypes, of parameters in float32.
 
     Args:
         branches: As in the forward pass.
@@ -319,44 +337,46 @@ def scan_bwd(
     size, sequences, wide = A.shape[1], len(offsets) - 1, padded_size(A.shape[1])
     segment = part_length(rows, sequences, width, count)
     parts, blocks = (rows // segment if segment else 0) + sequences, -(-width // CHANNELS)
-    dA, dD = A.new_empty(count, parts, width, size), A.new_empty(2, count, parts, width)
+    partial = A.new_empty(count, parts, width * (size + 2))
     dBC = A.new_empty(count, 2, blocks, rows, wide)
     given = [(None, None)] * count if outputs is None else outputs
-    results = [_empty_gradients(b, sequences, outputs is None or y[0] is not None) for b, y in zip(branches, given, strict=True)]
-    if dA.numel():
-        starts = list(grads_last)
-        if segment:
-            starts = _carry(branches, grads, starts, perm, offsets, softplus, segment, ADJOINT_ENDS)
-        values: list[Any] = []
-        for i, (branch, result) in enumerate(zip(branches, results, strict=True)):
-            values += [grads[i], *branch[:6], branch.bias, branch.gate, *given[i], states[i], starts[i]]
-            values += [result.u, result.delta, result.gate, dA[i], *dBC[i], *dD[:, i], result.initial_state]
-            strided = (grads[i], *branch[:2], *branch[3:5], branch.gate)
-            values += [*(_stride(t) for t in strided), branch.reverse]
-        values += [perm, offsets, sequences, rows, width, size, segment]
-        _bwd_kernel(branches, grads, perm, softplus, outputs is not None)(
-            (blocks * parts, count, 1), _threads(size), *values
-        )
-        _sum(dBC, results)
-    dA, dD = dA.sum(1), dD.sum(2)
-    return [
-        result._replace(
-            A=dA[i],
-            D=None if branch.D is None else dD[0, i],
-            bias=None if branch.bias is None else dD[1, i],
-        )
-        for i, (branch, result) in enumerate(zip(branches, results, strict=True))
+    results = [
+        _empty_gradients(b, outputs is None or y[0] is not None)
+        for b, y in zip(branches, given, strict=True)
     ]
+    if not partial.numel():
+        return results
+    starts = list(grads_last)
+    if segment:
+        starts = _carry(branches, grads, starts, perm, offsets, softplus, segment, ADJOINT_ENDS)
+    values: list[Any] = []
+    for i, (branch, result) in enumerate(zip(branches, results, strict=True)):
+        inputs = (*branch[:6], branch.bias, branch.gate)
+        values += [grads[i], *inputs, *given[i], states[i], starts[i]]
+        values += [result.u, result.delta, result.gate]
+        values += [partial[i], *dBC[i], result.initial_state]
+        strided = (grads[i], *branch[:2], *branch[3:5], branch.gate)
+        values += [*(_stride(t) for t in strided), branch.reverse]
+    values += [perm, offsets, sequences, rows, width, size, segment]
+    kernel = _bwd_kernel(branches, grads, perm, softplus, outputs is not None)
+    kernel((blocks * parts, count, 1), _threads(size), *values)
+    _sum_rows(dBC, results)
+    sum_parts(partial, [[r.A, r.D, r.bias] for r in results])
+    return results
 
 
-def _empty_gradients(branch: Branch, sequences: int, gated: bool) -> Gradients:
-    def like(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+def _empty_gradients(branch: Branch, gated: bool) -> Gradients:
+    def like(tensor: Tensor) -> Tensor:
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
 
-    u, delta, B, C = (like(t) for t in (branch.u, branch.delta, branch.B, branch.C))
-    assert u is not None and delta is not None and B is not None and C is not None
-    gate = like(branch.gate) if gated else None
-    return Gradients(u, delta, branch.A, B, C, None, gate, None, like(branch.initial_state))
+    A, gate, initial = branch.A, branch.gate, branch.initial_state
+    return Gradients(
+        *(like(branch.u), like(branch.delta), torch.zeros_like(A), like(branch.B), like(branch.C)),
+        D=A.new_zeros(len(A)),
+        gate=like(gate) if gated and gate is not None else None,
+        bias=A.new_zeros(len(A)),
+        initial_state=None if initial is None else like(initial),
+    )
 
 
 def _bwd_kernel(
@@ -381,13 +401,13 @@ def _bwd_kernel(
         ("EXACT", int(exact)),
         ("BLOCKS", 4 if branch.A.shape[1] <= 16 else 1),
     )
-    signature = ("P" * 22 + "q" * 7) * count + "PPqqqqq"
+    signature = ("P" * 20 + "q" * 7) * count + "PPqqqqq"
     return _nvrtc.load(
         "selective_scan_bwd", "selective_scan_bwd", signature, macros, _index(branch.A)
     )
 
 
-def _sum(partials: Tensor, results: Sequence[Gradients]) -> None:
+def _sum_rows(partials: Tensor, results: Sequence[Gradients]) -> None:
     count, _, blocks, rows, wide = partials.shape
     first, last = results[0], results[-1]
     size = first.B.shape[1]
@@ -415,6 +435,7 @@ def _layout(branches: Sequence[Branch], rows: Sequence[Tensor]) -> Macros:
         ("BRANCHES", len(branches)),
         ("VECTOR", 1 + pairs),
         ("WEIGHT_VECTOR", 1 + (size % 2 == 0 and all(map(_even, weights)))),
+        ("LOGARITHM", int(first.logarithm)),
         ("DELTA_TYPE", TYPES[first.delta.dtype]),
         ("B_TYPE", TYPES[first.B.dtype]),
         ("C_TYPE", TYPES[first.C.dtype]),

@@ -126,3 +126,28 @@ def flatten_rows(tensor: Tensor | None) -> Tensor | None:
 def unit_stride(*tensors: Tensor | None) -> list[Tensor | None]:
     """Copy the tensors whose last axis is not contiguous."""
     return [t if t is None or t.stride(-1) == 1 else t.contiguous() for t in tensors]
+
+
+def row_order(x: Tensor, perm: Tensor, offsets: Tensor | None) -> Tensor:
+    """Return perm (B, L) or (T,) as rows (T,) of the flattened tensor."""
+    if offsets is None:
+        offsets = dense_offsets(x.shape[0], x.shape[1], x.device)
+    flat = perm.flatten()
+    if not torch.compiler.is_compiling():
+        check_sequence_values(len(flat), offsets, flat)
+    return flat + offsets[:-1].repeat_interleave(offsets.diff(), output_size=len(flat))
+
+
+def take_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
+    """Gather rows (T,) of a tensor whose leading axes are flattened for it."""
+    if order is None:
+        return tensor
+    return tensor.reshape(-1, tensor.shape[-1]).index_select(0, order).view(tensor.shape)
+
+
+def put_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
+    """Undo `take_rows`."""
+    if order is None:
+        return tensor
+    rows = tensor.reshape(-1, tensor.shape[-1])
+    return torch.zeros_like(rows).index_copy(0, order, rows).view(tensor.shape)

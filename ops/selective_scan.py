@@ -89,7 +89,7 @@ def selective_scan(
         perm: (B, L) int64 permutation of each sequence's rows: step t reads row perm[t] of u,
             delta, B, C and z, and writes row perm[t] of y. On a GPU its range is not checked.
         offsets: (B + 1,) int64 for the ragged form, rising from 0 to T.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back.
 
     Returns:
         y: (B, L, D) in the dtype of `u`.
@@ -98,7 +98,8 @@ def selective_scan(
     Raises:
         ValueError: Shapes disagree, or (CPU) `offsets` or `perm` hold values out of range.
         TypeError: A dtype is wrong, or float64 meets an `impl` that is not "reference".
-        NotImplementedError: The result is differentiated twice, other than by "reference".
+        NotImplementedError: The result is differentiated twice, other than by "reference", or
+            "nvrtc" is asked for more than 64 states.
 
     Source: Gu and Dao, Mamba (2023), section 3.
     """
