@@ -49,6 +49,12 @@ __device__ __forceinline__ float reciprocal(float v) {
     return r;
 }
 
+// Write 16 bytes at once; p is a multiple of them.
+__device__ __forceinline__ void store_four(float* p, float x, float y, float z, float w) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(p), "f"(x), "f"(y), "f"(z), "f"(w) : "memory");
+}
+
 // sum += v B of the tensor cores: v[0], v[1] are this lane's elements of rows lane / 4 of a 16 x 8
 // matrix, columns lane % 4 and 4 + lane % 4; v[2], v[3] those of rows 8 + lane / 4. B (8 x 8) has
 // `upper` and `lower` at rows lane % 4 and 4 + lane % 4, column lane / 4. sum[0], sum[1] are the

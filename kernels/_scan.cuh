@@ -17,17 +17,75 @@ constexpr int WEIGHT_ROUNDS = (STEPS * WEIGHT_ACROSS + THREADS - 1) / THREADS;
 constexpr float LOG2E = 1.4426950408889634f;
 constexpr float LN2 = 0.6931471805599453f;
 
-// Neighbours in memory that are read at once.
-template <class T, int N> struct __align__(sizeof(T) * N) Pack {
+// Neighbours in memory, as read at once. They stay words until they are needed: to take them apart
+// would wait for them.
+template <class T, int N>
+struct Pack {
+    uint32 word[(sizeof(T) * N + 3) / 4];
+};
+
+__device__ __forceinline__ float element(const uint32* word, int m, const float*) {
+    return __uint_as_float(word[m]);
+}
+
+__device__ __forceinline__ float element(const uint32* word, int m, const bfloat16*) {
+    return __uint_as_float(m & 1 ? word[m / 2] & 0xffff0000u : word[m / 2] << 16);
+}
+
+__device__ __forceinline__ float element(const uint32* word, int m, const float16*) {
+    return widen(float16{uint16(word[m / 2] >> 16 * (m & 1))});
+}
+
+template <class T, int N>
+__device__ __forceinline__ float element(const Pack<T, N>& pack, int m) {
+    return element(pack.word, m, (const T*)nullptr);
+}
+
+// N elements to be written at once.
+template <class T, int N>
+struct __align__(sizeof(T) * N) Outgoing {
     T v[N];
 };
 
-template <int N, class T>
-__device__ __forceinline__ Pack<T, N> read(const T* p, bool inside) {
-    Pack<T, N> pack{};
-    if (inside) pack = *(const Pack<T, N>*)p;
-    return pack;
-}
+// A column of a sequence's rows.
+template <class T>
+struct Column {
+    char* first;
+    int stride;  // bytes from row to row
+
+    __device__ __forceinline__ Column(const T* p, int64 start, int64 stride_, int64 column) {
+        first = (char*)(p + start * stride_ + column);
+        stride = int(stride_ * sizeof(T));
+    }
+
+    __device__ __forceinline__ Column right(int columns) const {
+        Column other = *this;
+        other.first += columns * int(sizeof(T));
+        return other;
+    }
+
+    template <int N>
+    __device__ __forceinline__ Pack<T, N> read(int row, bool inside) const {
+        Pack<T, N> pack{};
+        const char* p = first + int64(row) * stride;
+        if (inside) {
+            if constexpr (sizeof(T) * N == 2) {
+                pack.word[0] = *(const uint16*)p;
+            } else if constexpr (sizeof(T) * N == 4) {
+                pack.word[0] = *(const uint32*)p;
+            } else {
+                uint2 both = *(const uint2*)p;
+                pack.word[0] = both.x, pack.word[1] = both.y;
+            }
+        }
+        return pack;
+    }
+
+    template <int N>
+    __device__ __forceinline__ void write(int row, const Outgoing<T, N>& out) const {
+        *(Outgoing<T, N>*)(first + int64(row) * stride) = out;
+    }
+};
 
 // Where the thread scans, and where it brings rows in.
 struct Place {
@@ -80,27 +138,22 @@ struct Part {
 
 // The rows of one tile: steps `step`, step + 1, ... or, with `falling`, step, step - 1, ...
 struct Rows {
-    int64 first;
-    int sign, left;
+    int first, sign, left;
 
     __device__ __forceinline__ Rows(
         const Part& part, bool reverse, int step, bool falling, int left_
     ) {
-        first = part.start + (reverse ? part.length - 1 - step : step);
+        first = reverse ? part.length - 1 - step : step;
         sign = reverse != falling ? -1 : 1;
         left = left_;
     }
 
-    // Element `column` of the tile's i-th row, which need not be inside.
-    template <class T>
-    __device__ __forceinline__ T* at(
-        T* p, int i, int64 stride, int64 column, const int64* perm, int64 start
-    ) const {
+    // The tile's i-th row inside the sequence; whatever where i is not inside the tile.
+    __device__ __forceinline__ int row(int i, const int64* perm, int64 start) const {
 #if PERM
-        int64 row = start + (i < left ? perm[first + sign * i] : 0);
-        return p + row * stride + column;
+        return i < left ? int(perm[start + first + sign * i]) : 0;
 #else
-        return p + (first * stride + column) + sign * i * int(stride);
+        return first + sign * i;
 #endif
     }
 };

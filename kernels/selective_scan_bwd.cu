@@ -51,38 +51,58 @@ __device__ __forceinline__ Rows rows_of(const Part& part, const Branch& own, int
     return Rows(part, own.reverse, part.begin + tile * STEPS, false, part.count - tile * STEPS);
 }
 
+// Where those come from.
+struct Sources {
+    Column<GRAD_TYPE> grad;
+    Column<U_TYPE> u;
+    Column<DELTA_TYPE> delta;
+    Column<Z_TYPE> gate;
+    Column<U_TYPE> y, y_second;
+    Column<B_TYPE> B;
+    Column<C_TYPE> C;
+    bool inside, has_y, has_second;
+
+    __device__ __forceinline__ Sources(const Branch& own, int64 start, int64 column, int64 width)
+        : grad(own.grad, start, own.stride_grad, column),
+          u(own.u, start, own.stride_u, column),
+          delta(own.delta, start, own.stride_delta, column),
+          gate(own.gate, start, own.stride_gate, column),
+          y(own.y, start, width, column),
+          y_second(own.y_second, start, width, column),
+          B(own.B, start, own.stride_B, 0),
+          C(own.C, start, own.stride_C, 0),
+          inside(column < width),
+          has_y(own.y),
+          has_second(own.y_second) {}
+};
+
 __device__ __forceinline__ void fetch(
-    Incoming& in, const Scan& scan, const Branch& own, const Part& part, const Place& at,
-    int64 column, int tile
+    Incoming& in, const Sources& from, const Scan& scan, const Rows& rows, int64 start,
+    const Place& at
 ) {
-    const Rows rows = rows_of(part, own, tile);
 #pragma unroll
     for (int j = 0; j < ROUNDS; ++j) {
-        int i = at.round + j * DOWN;
-        bool inside = i < rows.left && column < scan.width;
-#define AT(name, stride) rows.at(own.name, i, stride, column, scan.perm, part.start)
-        in.grad[j] = read<VECTOR>(AT(grad, own.stride_grad), inside);
-        in.u[j] = read<VECTOR>(AT(u, own.stride_u), inside);
-        in.delta[j] = read<VECTOR>(AT(delta, own.stride_delta), inside);
+        int i = at.round + j * DOWN, row = rows.row(i, scan.perm, start);
+        bool inside = i < rows.left && from.inside;
+        in.grad[j] = from.grad.read<VECTOR>(row, inside);
+        in.u[j] = from.u.read<VECTOR>(row, inside);
+        in.delta[j] = from.delta.read<VECTOR>(row, inside);
 #if GATE
-        in.gate[j] = read<VECTOR>(AT(gate, own.stride_gate), inside);
+        in.gate[j] = from.gate.read<VECTOR>(row, inside);
 #endif
 #if GATE == 2
-        in.y[j] = read<VECTOR>(AT(y, scan.width), inside && own.dgate);
-        in.y_second[j] = read<VECTOR>(AT(y_second, scan.width), inside && own.y_second);
+        in.y[j] = from.y.read<VECTOR>(row, inside && from.has_y);
+        in.y_second[j] = from.y_second.read<VECTOR>(row, inside && from.has_second);
 #endif
     }
-#undef AT
 #pragma unroll
     for (int j = 0; j < WEIGHT_ROUNDS; ++j) {
         int place = threadIdx.x + j * THREADS, i = place / WEIGHT_ACROSS;
-        int n = place % WEIGHT_ACROSS * WEIGHT_VECTOR;
+        int n = place % WEIGHT_ACROSS * WEIGHT_VECTOR, row = rows.row(i, scan.perm, start);
         bool inside = i < rows.left && i < STEPS && n < scan.size;
-#define AT(name) rows.at(own.name, i, own.stride_##name, n, scan.perm, part.start)
-        in.B[j] = read<WEIGHT_VECTOR>(AT(B), inside);
-        in.C[j] = read<WEIGHT_VECTOR>(AT(C), inside);
+        in.B[j] = from.B.right(n).read<WEIGHT_VECTOR>(row, inside);
+        in.C[j] = from.C.right(n).read<WEIGHT_VECTOR>(row, inside);
     }
-#undef AT
 }
 
 // Add v over the four lanes of each quad. Lane j of a quad receives the sums of the call whose
@@ -136,38 +156,42 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
     for (int i = 0; i < 8; ++i) unit[i] = at.group == i ? 1.f : 0.f;
 
     Incoming in;
+    const Sources from(own, part.start, column, scan.width);
+    const Column<U_TYPE> to_u(own.du, part.start, scan.width, column);
+    const Column<DELTA_TYPE> to_delta(own.ddelta, part.start, scan.width, column);
+    const Column<Z_TYPE> to_gate(own.dgate, part.start, scan.width, column);
     const int tiles = (part.count + STEPS - 1) / STEPS;
-    if (tiles) fetch(in, scan, own, part, at, column, tiles - 1);
+    if (tiles) fetch(in, from, scan, rows_of(part, own, tiles - 1), part.start, at);
     for (int tile = tiles - 1; tile >= 0; --tile) {
         const Rows rows = rows_of(part, own, tile);
 #pragma unroll
         for (int j = 0; j < ROUNDS; ++j) {
             int i = at.round + j * DOWN;
-            Pack<Z_TYPE, VECTOR> dgate;
+#if GATE == 2
+            Outgoing<Z_TYPE, VECTOR> dgate;
+#endif
 #pragma unroll
             for (int m = 0; m < VECTOR; ++m) {
                 int place = i * CHANNELS + at.column + m;
-                float slope, dt = step_size(widen(in.delta[j].v[m]) + bias[m], slope);
+                float slope, dt = step_size(element(in.delta[j], m) + bias[m], slope);
                 dt = i < rows.left ? dt : 0.f;
-                float u = widen(in.u[j].v[m]), dy = widen(in.grad[j].v[m]);
+                float u = element(in.u[j], m), dy = element(in.grad[j], m);
 #if GATE
-                float z = widen(in.gate[j].v[m]), open = sigmoid(z);
+                float z = element(in.gate[j], m), open = sigmoid(z);
                 float turn = dy * open * (1.f + z * (1.f - open));
                 dy *= z * open;
 #endif
 #if GATE == 1
                 dsilu[place] = turn;
 #elif GATE == 2
-                store(dgate.v, m, turn * (widen(in.y[j].v[m]) + widen(in.y_second[j].v[m])));
+                store(dgate.v, m, turn * (element(in.y[j], m) + element(in.y_second[j], m)));
 #endif
                 steps[place] = {dt, dt * u, dy, slope};
                 inputs[place] = u;
             }
 #if GATE == 2
             if (own.dgate && i < rows.left && column < scan.width)
-                *(Pack<Z_TYPE, VECTOR>*)rows.at(
-                    own.dgate, i, scan.width, column, scan.perm, part.start
-                ) = dgate;
+                to_gate.write(rows.row(i, scan.perm, part.start), dgate);
 #endif
         }
 #pragma unroll
@@ -176,8 +200,8 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
             if (place >= STEPS * WIDE) break;
 #pragma unroll
             for (int m = 0; m < WEIGHT_VECTOR; ++m) {
-                weights_B[place + m] = widen(in.B[j].v[m]);
-                weights_C[place + m] = widen(in.C[j].v[m]);
+                weights_B[place + m] = element(in.B[j], m);
+                weights_C[place + m] = element(in.C[j], m);
             }
         }
         __syncthreads();
@@ -207,14 +231,20 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
                 }
             }
             float over_quads[OWN / 4][4];
-            float for_delta[4], for_u[4], for_y[4];
+            float for_delta[4], for_u[4];
+#if GATE == 1
+            float for_y[4];
+#endif
 #pragma unroll
             for (int t = KEEP - 1; t >= 0; --t) {
                 if (base == 0 && t == KEEP / 2 - 1 && tile)
-                    fetch(in, scan, own, part, at, column, tile - 1);
+                    fetch(in, from, scan, rows_of(part, own, tile - 1), part.start, at);
                 float4 step = steps[(base + t) * CHANNELS + at.channel];
                 float dt = step.x, dtu = step.y, dy = step.z;
-                float by_delta = 0.f, by_u = 0.f, y = 0.f;
+                float by_delta = 0.f, by_u = 0.f;
+#if GATE == 1
+                float y = 0.f;
+#endif
 #pragma unroll
                 for (int n = 0; n < OWN; n += 4) {
                     int place = (base + t) * WIDE + states + n;
@@ -248,7 +278,10 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
                         *(float4*)out = {sum[0], sum[1], sum[2], sum[3]};
                     }
                 }
-                for_delta[t & 3] = by_delta, for_u[t & 3] = by_u, for_y[t & 3] = y;
+                for_delta[t & 3] = by_delta, for_u[t & 3] = by_u;
+#if GATE == 1
+                for_y[t & 3] = y;
+#endif
                 if (t % 4 == 0) {
                     put_sums(sums_delta + (base + t) * PITCH, for_delta, at);
                     put_sums(sums_u + (base + t) * PITCH, for_u, at);
@@ -263,9 +296,11 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
         for (int j = 0; j < ROUNDS; ++j) {
             int i = at.round + j * DOWN;
             if (i >= rows.left || column >= scan.width) continue;
-            Pack<U_TYPE, VECTOR> du;
-            Pack<DELTA_TYPE, VECTOR> ddelta;
-            Pack<Z_TYPE, VECTOR> dgate;
+            Outgoing<U_TYPE, VECTOR> du;
+            Outgoing<DELTA_TYPE, VECTOR> ddelta;
+#if GATE == 1
+            Outgoing<Z_TYPE, VECTOR> dgate;
+#endif
 #pragma unroll
             for (int m = 0; m < VECTOR; ++m) {
                 int place = i * CHANNELS + at.column + m, sum = i * PITCH + at.column + m;
@@ -280,13 +315,12 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
                 store(dgate.v, m, dsilu[place] * (sums_y[sum] + skip[m] * u));
 #endif
             }
-#define AT(name) rows.at(own.name, i, scan.width, column, scan.perm, part.start)
-            *(Pack<U_TYPE, VECTOR>*)AT(du) = du;
-            *(Pack<DELTA_TYPE, VECTOR>*)AT(ddelta) = ddelta;
+            const int row = rows.row(i, scan.perm, part.start);
+            to_u.write(row, du);
+            to_delta.write(row, ddelta);
 #if GATE == 1
-            *(Pack<Z_TYPE, VECTOR>*)AT(dgate) = dgate;
+            to_gate.write(row, dgate);
 #endif
-#undef AT
         }
 #pragma unroll
         for (int j = 0; j < SUM_ROUNDS; ++j) {
@@ -299,9 +333,9 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
                 float4 v = *(const float4*)(slices + (slice * STEPS + i) * STEP_PITCH + n);
                 sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
             }
-            float* out = (n < WIDE ? own.dB : own.dC) + block * scan.total * WIDE + n % WIDE;
-            if (i < rows.left)
-                *(float4*)rows.at(out, i, WIDE, 0, scan.perm, part.start) = sum;
+            int64 row = part.start + rows.row(i, scan.perm, part.start);
+            float* out = (n < WIDE ? own.dB : own.dC) + (block * scan.total + row) * WIDE + n % WIDE;
+            if (i < rows.left) store_four(out, sum.x, sum.y, sum.z, sum.w);
         }
     }
 #if LOGARITHM

@@ -42,37 +42,50 @@ __device__ __forceinline__ Rows rows_of(const Part& part, const Branch& own, int
     return Rows(part, own.reverse, step, PASS == 2, part.count - walked);
 }
 
+// Where those come from.
+struct Sources {
+    Column<U_TYPE> u;
+    Column<DELTA_TYPE> delta;
+    Column<Z_TYPE> gate;
+    Column<B_TYPE> B;
+    Column<C_TYPE> C;
+    bool inside;
+
+    __device__ __forceinline__ Sources(const Branch& own, int64 start, int64 column, int64 width)
+        : u(own.u, start, own.stride_u, column),
+          delta(own.delta, start, own.stride_delta, column),
+          gate(own.gate, start, own.stride_gate, column),
+          B(own.B, start, own.stride_B, 0),
+          C(own.C, start, own.stride_C, 0),
+          inside(column < width) {}
+};
+
 __device__ __forceinline__ void fetch(
-    Incoming& in, const Scan& scan, const Branch& own, const Part& part, const Place& at,
-    int64 column, int tile
+    Incoming& in, const Sources& from, const Scan& scan, const Rows& rows, int64 start,
+    const Place& at
 ) {
-    const Rows rows = rows_of(part, own, tile);
 #pragma unroll
     for (int j = 0; j < ROUNDS; ++j) {
-        int i = at.round + j * DOWN;
-        bool inside = i < rows.left && column < scan.width;
-#define AT(name) rows.at(own.name, i, own.stride_##name, column, scan.perm, part.start)
-        in.u[j] = read<VECTOR>(AT(u), inside);
-        in.delta[j] = read<VECTOR>(AT(delta), inside);
+        int i = at.round + j * DOWN, row = rows.row(i, scan.perm, start);
+        bool inside = i < rows.left && from.inside;
+        in.u[j] = from.u.read<VECTOR>(row, inside);
+        in.delta[j] = from.delta.read<VECTOR>(row, inside);
 #if GATE
-        in.gate[j] = read<VECTOR>(AT(gate), inside);
+        in.gate[j] = from.gate.read<VECTOR>(row, inside);
 #endif
     }
-#undef AT
 #pragma unroll
     for (int j = 0; j < WEIGHT_ROUNDS; ++j) {
         int place = threadIdx.x + j * THREADS, i = place / WEIGHT_ACROSS;
-        int n = place % WEIGHT_ACROSS * WEIGHT_VECTOR;
+        int n = place % WEIGHT_ACROSS * WEIGHT_VECTOR, row = rows.row(i, scan.perm, start);
         bool inside = i < rows.left && i < STEPS && n < scan.size;
-#define AT(name) rows.at(own.name, i, own.stride_##name, n, scan.perm, part.start)
 #if PASS < 2
-        in.B[j] = read<WEIGHT_VECTOR>(AT(B), inside);
+        in.B[j] = from.B.right(n).read<WEIGHT_VECTOR>(row, inside);
 #endif
 #if PASS != 1
-        in.C[j] = read<WEIGHT_VECTOR>(AT(C), inside);
+        in.C[j] = from.C.right(n).read<WEIGHT_VECTOR>(row, inside);
 #endif
     }
-#undef AT
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -99,8 +112,10 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
     }
 
     Incoming in;
+    const Sources from(own, part.start, column, scan.width);
+    const Column<U_TYPE> target(own.y, part.start, scan.width, column);
     const int tiles = (part.count + STEPS - 1) / STEPS;
-    if (tiles) fetch(in, scan, own, part, at, column, 0);
+    if (tiles) fetch(in, from, scan, rows_of(part, own, 0), part.start, at);
     for (int tile = 0; tile < tiles; ++tile) {
         float u[ROUNDS][VECTOR], gate[ROUNDS][VECTOR];
         const Rows rows = rows_of(part, own, tile);
@@ -109,11 +124,11 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
             int i = at.round + j * DOWN;
 #pragma unroll
             for (int m = 0; m < VECTOR; ++m) {
-                float slope, dt = step_size(widen(in.delta[j].v[m]) + bias[m], slope);
+                float slope, dt = step_size(element(in.delta[j], m) + bias[m], slope);
                 dt = i < rows.left ? dt : 0.f;
-                u[j][m] = widen(in.u[j].v[m]);
+                u[j][m] = element(in.u[j], m);
 #if GATE
-                float z = widen(in.gate[j].v[m]);
+                float z = element(in.gate[j], m);
                 gate[j][m] = z * sigmoid(z);
 #else
                 gate[j][m] = 1.f;
@@ -129,25 +144,26 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
 #pragma unroll
             for (int m = 0; m < WEIGHT_VECTOR; ++m) {
 #if PASS == 2
-                weights_B[place + m] = widen(in.C[j].v[m]);
+                weights_B[place + m] = element(in.C[j], m);
 #else
-                weights_B[place + m] = widen(in.B[j].v[m]);
+                weights_B[place + m] = element(in.B[j], m);
 #endif
 #if PASS == 0
-                weights_C[place + m] = widen(in.C[j].v[m]);
+                weights_C[place + m] = element(in.C[j], m);
 #endif
             }
         }
         __syncthreads();
-        if (tile + 1 < tiles) fetch(in, scan, own, part, at, column, tile + 1);
+        if (tile + 1 < tiles) fetch(in, from, scan, rows_of(part, own, tile + 1), part.start, at);
 #pragma unroll
         for (int t = 0; t < STEPS; t += 4) {
 #if PASS == 0
             if (t % KEEP == 0 && t < rows.left && own.states && d < scan.width) {
                 int64 kept = part.checkpoint(part.begin + tile * STEPS + t);
-                float4* out = (float4*)(own.states + (kept * scan.width + d) * WIDE + states);
+                float* out = own.states + (kept * scan.width + d) * WIDE + states;
 #pragma unroll
-                for (int n = 0; n < OWN; n += 4) out[n / 4] = {h[n], h[n + 1], h[n + 2], h[n + 3]};
+                for (int n = 0; n < OWN; n += 4)
+                    store_four(out + n, h[n], h[n + 1], h[n + 2], h[n + 3]);
             }
 #endif
             float y[4];
@@ -187,12 +203,12 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
         for (int j = 0; j < ROUNDS; ++j) {
             int i = at.round + j * DOWN;
             if (i >= rows.left || column >= scan.width) continue;
-            Pack<U_TYPE, VECTOR> y;
+            Outgoing<U_TYPE, VECTOR> y;
             for (int m = 0; m < VECTOR; ++m) {
                 float sum = sums[i * PITCH + at.column + m] + skip[m] * u[j][m];
                 store(y.v, m, sum * gate[j][m]);
             }
-            *(Pack<U_TYPE, VECTOR>*)rows.at(own.y, i, scan.width, column, scan.perm, part.start) = y;
+            target.write(rows.row(i, scan.perm, part.start), y);
         }
 #endif
     }
