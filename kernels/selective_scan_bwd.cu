@@ -105,6 +105,20 @@ __device__ __forceinline__ void fetch(
     }
 }
 
+__device__ __forceinline__ void read_kept(
+    float (&h)[OWN], const Branch& own, const Scan& scan, const Part& part, int64 d, int first,
+    int step
+) {
+    const int64 kept = part.checkpoint(part.begin + step);
+#pragma unroll
+    for (int n = 0; n < OWN; n += 4) {
+        float4 four = {};
+        if (d < scan.width && step >= 0 && step < part.count)
+            four = *(const float4*)(own.states + (kept * scan.width + d) * WIDE + first + n);
+        h[n] = four.x, h[n + 1] = four.y, h[n + 2] = four.z, h[n + 3] = four.w;
+    }
+}
+
 // Add v over the four lanes of each quad. Lane j of a quad receives the sums of the call whose
 // `even` and `odd` are 1 in the lanes of group 2j and 2j + 1.
 __device__ __forceinline__ void add_over_quads(
@@ -162,6 +176,8 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
     const Column<Z_TYPE> to_gate(own.dgate, part.start, scan.width, column);
     const int tiles = (part.count + STEPS - 1) / STEPS;
     if (tiles) fetch(in, from, scan, rows_of(part, own, tiles - 1), part.start, at);
+    float before[OWN];  // the state kept before the steps whose turn is next
+    read_kept(before, own, scan, part, d, states, tiles * STEPS - KEEP);
     for (int tile = tiles - 1; tile >= 0; --tile) {
         const Rows rows = rows_of(part, own, tile);
 #pragma unroll
@@ -208,14 +224,9 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
 #pragma unroll
         for (int base = STEPS - KEEP; base >= 0; base -= KEEP) {
             float h[KEEP + 1][OWN], a[KEEP][OWN];
-            const int64 kept = part.checkpoint(part.begin + tile * STEPS + base);
 #pragma unroll
-            for (int n = 0; n < OWN; n += 4) {
-                float4 h4 = {};
-                if (d < scan.width && base < rows.left)
-                    h4 = *(const float4*)(own.states + (kept * scan.width + d) * WIDE + states + n);
-                h[0][n] = h4.x, h[0][n + 1] = h4.y, h[0][n + 2] = h4.z, h[0][n + 3] = h4.w;
-            }
+            for (int n = 0; n < OWN; ++n) h[0][n] = before[n];
+            read_kept(before, own, scan, part, d, states, tile * STEPS + base - KEEP);
 #pragma unroll
             for (int t = 0; t < KEEP; ++t) {
                 float2 step = *(const float2*)(steps + (base + t) * CHANNELS + at.channel);
