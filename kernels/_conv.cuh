@@ -1,24 +1,21 @@
 // What both passes of the paired convolution share.
 //
-// A block owns PACKS x VECTOR channels of RUNS x RUN steps of a sequence; a thread walks RUN steps of
-// VECTOR channels with the rows it needs in registers.
+// A block owns PACKS x VECTOR channels of RUNS x RUN steps of a sequence. A thread takes RUN steps of
+// VECTOR channels and asks for all rows that they need before it uses the first.
 
-constexpr int PACKS = 32, RUNS = 8, RUN = 16;
+#include "_rows.cuh"
+
+constexpr int PACKS = 16, RUNS = 16, RUN = 8;
 constexpr int PART = RUNS * RUN;
+constexpr int HALO = TAPS - 1;
 
-template <class T>
-struct __align__(sizeof(T) * VECTOR) Pack {
-    T v[VECTOR];
-};
-
-__device__ __forceinline__ float sigmoid(float v) {
-    return reciprocal(1.f + exp2_fast(-1.4426950408889634f * v));
-}
+typedef Pack<X_TYPE, VECTOR> Words;
 
 // The steps of a block and of a thread. Sequence i owns the slots from start_i / PART + i on.
 struct Walk {
-    int64 slot, sequence, start, column;
+    int64 slot, start, column;
     int length, begin, pack, run;
+    bool inside;
 
     __device__ Walk(const int64* offsets, int64 sequences, int64 width) {
         const int64 blocks = (width + PACKS * VECTOR - 1) / (PACKS * VECTOR);
@@ -26,7 +23,8 @@ struct Walk {
         pack = threadIdx.x % PACKS;
         run = threadIdx.x / PACKS;
         column = (blockIdx.x % blocks * PACKS + pack) * VECTOR;
-        sequence = 0;
+        inside = column < width;
+        int64 sequence = 0;
         for (int64 above = sequences; above - sequence > 1;) {
             int64 middle = (above + sequence) / 2;
             (offsets[middle] / PART + middle <= slot ? sequence : above) = middle;
@@ -37,19 +35,25 @@ struct Walk {
         begin = first < length ? int(first) : length;
     }
 
-    __device__ __forceinline__ int64 row(int step, const int64* perm) const {
-        return start + (perm ? perm[start + step] : step);
+    __device__ __forceinline__ int row(int step, const int64* perm) const {
+#if PERM
+        return step >= 0 && step < length ? int(perm[start + step]) : 0;
+#else
+        return step;
+#endif
     }
 
-    // Values of the thread's channels at a step, 0 outside the sequence.
-    template <class T>
+    // `COUNT` rows from a step on, 0 outside the sequence.
+    template <int COUNT>
     __device__ __forceinline__ void read(
-        float (&out)[VECTOR], const T* p, int step, int64 stride, int64 width, const int64* perm
+        Words (&words)[COUNT], const X_TYPE* p, int64 stride, int step, const int64* perm
     ) const {
-        Pack<T> pack{};
-        if (step >= 0 && step < length && column < width)
-            pack = *(const Pack<T>*)(p + row(step, perm) * stride + column);
-        for (int m = 0; m < VECTOR; ++m) out[m] = widen(pack.v[m]);
+        const Column<X_TYPE> from(p, start, stride, column);
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) {
+            bool there = inside && step + i >= 0 && step + i < length;
+            words[i] = from.template read<VECTOR>(row(step + i, perm), there);
+        }
     }
 };
 
@@ -66,5 +70,15 @@ struct Taps {
             for (int w = 0; w < TAPS; ++w)
                 weight[w][m] = inside ? weights[(column + m) * TAPS + w] : 0.f;
         }
+    }
+
+    // The sum before SiLU at rows[HALO], which looks back, or ahead if `reverse`.
+    template <bool reverse>
+    __device__ __forceinline__ float sum(const Words* rows, int m) const {
+        float sum = bias[m];
+#pragma unroll
+        for (int w = 0; w < TAPS; ++w)
+            sum += weight[w][m] * element(rows[reverse ? HALO - w : w - HALO], m);
+        return sum;
     }
 };

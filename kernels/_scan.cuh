@@ -6,6 +6,8 @@
 // come in by thread (round, column), are turned into step sizes once, and reach the scan through
 // shared memory. Every KEEP steps the state is kept for the backward pass.
 
+#include "_rows.cuh"
+
 constexpr int CHANNELS = THREADS / LANES;
 constexpr int WIDE = OWN * LANES;                      // states with padding
 constexpr int PITCH = CHANNELS + 32 / LANES;           // of sums: four rows meet no bank twice
@@ -14,78 +16,7 @@ constexpr int DOWN = THREADS / ACROSS;                 // rows that come in at a
 constexpr int ROUNDS = STEPS / DOWN;
 constexpr int WEIGHT_ACROSS = WIDE / WEIGHT_VECTOR;    // the same for B and C
 constexpr int WEIGHT_ROUNDS = (STEPS * WEIGHT_ACROSS + THREADS - 1) / THREADS;
-constexpr float LOG2E = 1.4426950408889634f;
 constexpr float LN2 = 0.6931471805599453f;
-
-// Neighbours in memory, as read at once. They stay words until they are needed: to take them apart
-// would wait for them.
-template <class T, int N>
-struct Pack {
-    uint32 word[(sizeof(T) * N + 3) / 4];
-};
-
-__device__ __forceinline__ float element(const uint32* word, int m, const float*) {
-    return __uint_as_float(word[m]);
-}
-
-__device__ __forceinline__ float element(const uint32* word, int m, const bfloat16*) {
-    return __uint_as_float(m & 1 ? word[m / 2] & 0xffff0000u : word[m / 2] << 16);
-}
-
-__device__ __forceinline__ float element(const uint32* word, int m, const float16*) {
-    return widen(float16{uint16(word[m / 2] >> 16 * (m & 1))});
-}
-
-template <class T, int N>
-__device__ __forceinline__ float element(const Pack<T, N>& pack, int m) {
-    return element(pack.word, m, (const T*)nullptr);
-}
-
-// N elements to be written at once.
-template <class T, int N>
-struct __align__(sizeof(T) * N) Outgoing {
-    T v[N];
-};
-
-// A column of a sequence's rows.
-template <class T>
-struct Column {
-    char* first;
-    int stride;  // bytes from row to row
-
-    __device__ __forceinline__ Column(const T* p, int64 start, int64 stride_, int64 column) {
-        first = (char*)(p + start * stride_ + column);
-        stride = int(stride_ * sizeof(T));
-    }
-
-    __device__ __forceinline__ Column right(int columns) const {
-        Column other = *this;
-        other.first += columns * int(sizeof(T));
-        return other;
-    }
-
-    template <int N>
-    __device__ __forceinline__ Pack<T, N> read(int row, bool inside) const {
-        Pack<T, N> pack{};
-        const char* p = first + int64(row) * stride;
-        if (inside) {
-            if constexpr (sizeof(T) * N == 2) {
-                pack.word[0] = *(const uint16*)p;
-            } else if constexpr (sizeof(T) * N == 4) {
-                pack.word[0] = *(const uint32*)p;
-            } else {
-                uint2 both = *(const uint2*)p;
-                pack.word[0] = both.x, pack.word[1] = both.y;
-            }
-        }
-        return pack;
-    }
-
-    template <int N>
-    __device__ __forceinline__ void write(int row, const Outgoing<T, N>& out) const {
-        *(Outgoing<T, N>*)(first + int64(row) * stride) = out;
-    }
-};
 
 // Where the thread scans, and where it brings rows in.
 struct Place {
@@ -157,10 +88,6 @@ struct Rows {
 #endif
     }
 };
-
-__device__ __forceinline__ float sigmoid(float v) {
-    return reciprocal(1.f + exp2_fast(-LOG2E * v));
-}
 
 // log(1 + e^v) without cancellation, by 2 atanh(e / (2 + e)) with e = e^-|v|, and its slope.
 __device__ __forceinline__ float softplus(float v, float& slope) {

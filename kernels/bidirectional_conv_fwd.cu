@@ -2,43 +2,37 @@
 
 #include "_conv.cuh"
 
+template <bool reverse>
+__device__ __forceinline__ void convolve(
+    X_TYPE* u, const Words (&rows)[RUN + 2 * HALO], const Taps& taps, const Walk& walk,
+    int64 width, const int64* perm
+) {
+    const Column<X_TYPE> target(u, walk.start, width, walk.column);
+#pragma unroll
+    for (int i = 0; i < RUN; ++i) {
+        if (walk.begin + i >= walk.length) break;
+        Outgoing<X_TYPE, VECTOR> y;
+#pragma unroll
+        for (int m = 0; m < VECTOR; ++m) {
+            float sum = taps.template sum<reverse>(rows + i + HALO, m);
+            store(y.v, m, sum * sigmoid(sum));
+        }
+        target.write(walk.row(walk.begin + i, perm), y);
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(PACKS* RUNS) bidirectional_conv_fwd(
     const X_TYPE* x, const float* weight, const float* bias, X_TYPE* u,
     const float* weight_second, const float* bias_second, X_TYPE* u_second,
     const int64* perm, const int64* offsets, int64 sequences, int64 width, int64 stride
 ) {
     const Walk walk(offsets, sequences, width);
-    if (walk.begin >= walk.length || walk.column >= width) return;
-    const Taps first(weight, bias, walk.column, width);
+    if (walk.begin >= walk.length || !walk.inside) return;
+    Words rows[RUN + 2 * HALO];
+    walk.read(rows, x, stride, walk.begin - HALO, perm);
+    convolve<REVERSE>(u, rows, Taps(weight, bias, walk.column, width), walk, width, perm);
 #if BRANCHES == 2
     const Taps second(weight_second, bias_second, walk.column, width);
+    convolve<REVERSE_SECOND>(u_second, rows, second, walk, width, perm);
 #endif
-    // Before a step the window holds the rows from TAPS - 1 before it to TAPS - 2 after it.
-    float window[2 * TAPS - 1][VECTOR];
-    for (int i = 0; i < 2 * TAPS - 2; ++i)
-        walk.read(window[i + 1], x, walk.begin + i - (TAPS - 1), stride, width, perm);
-#pragma unroll
-    for (int i = 0; i < RUN; ++i) {
-        int step = walk.begin + i;
-        if (step >= walk.length) break;
-        for (int j = 0; j < 2 * TAPS - 2; ++j)
-            for (int m = 0; m < VECTOR; ++m) window[j][m] = window[j + 1][m];
-        walk.read(window[2 * TAPS - 2], x, step + TAPS - 1, stride, width, perm);
-        const int64 out = walk.row(step, perm) * width + walk.column;
-#define CONVOLVE(taps, reverse, target)                                              \
-    {                                                                                \
-        Pack<X_TYPE> y;                                                              \
-        for (int m = 0; m < VECTOR; ++m) {                                           \
-            float sum = taps.bias[m];                                                \
-            for (int w = 0; w < TAPS; ++w)                                           \
-                sum += taps.weight[w][m] * window[reverse ? 2 * TAPS - 2 - w : w][m];\
-            store(y.v, m, sum * sigmoid(sum));                                       \
-        }                                                                            \
-        *(Pack<X_TYPE>*)(target + out) = y;                                          \
-    }
-        CONVOLVE(first, REVERSE, u)
-#if BRANCHES == 2
-        CONVOLVE(second, REVERSE_SECOND, u_second)
-#endif
-    }
 }

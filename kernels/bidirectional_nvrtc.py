@@ -27,7 +27,7 @@ from pcmamba.kernels.sum_parts_nvrtc import sum_parts
 __all__ = ["checkpoint_shape", "conv_bwd", "conv_fwd", "core_bwd", "core_fwd", "make_branch"]
 
 PART = 128  # steps of a block, PART in _conv.cuh
-PACKS = 32
+PACKS = 16
 
 
 class Taps(NamedTuple):
@@ -52,7 +52,7 @@ def conv_fwd(x: Tensor, taps: list[Taps], perm: Tensor | None, offsets: Tensor) 
     if not x.numel():
         return u
     first, last = taps[0], taps[-1]
-    kernel = _conv_kernel("bidirectional_conv_fwd", "P" * 9 + "qqq", [x], taps)
+    kernel = _conv_kernel("bidirectional_conv_fwd", "P" * 9 + "qqq", [x], taps, perm)
     values = (x, *first[:2], u[0], *last[:2], u[-1], perm, offsets)
     kernel(_conv_grid(x, offsets, taps, [x]), 256, *values, len(offsets) - 1, width, x.stride(0))
     return u
@@ -78,12 +78,11 @@ def conv_bwd(
     first, last, size = taps[0], taps[-1], taps[0].weight.shape[1] + 1
     dx = torch.empty(rows, width, dtype=x.dtype, device=x.device)
     parts = rows // PART + len(offsets) - 1
-    # Parts that no sequence owns leave nothing.
-    partial = first.weight.new_zeros(len(taps), parts, size * width)
+    partial = first.weight.new_empty(len(taps), parts, size * width)
     dtaps = [[torch.zeros_like(t.weight), t.weight.new_zeros(width)] for t in taps]
     if x.numel():
         read = [x, *grads]
-        kernel = _conv_kernel("bidirectional_conv_bwd", "P" * 12 + "q" * 5, read, taps)
+        kernel = _conv_kernel("bidirectional_conv_bwd", "P" * 12 + "q" * 5, read, taps, perm)
         values: tuple[Any, ...] = (x, *first[:2], grads[0], *last[:2], grads[-1], dx)
         values += (partial[0], partial[-1], perm, offsets, len(offsets) - 1, width, x.stride(0))
         grid = _conv_grid(x, offsets, taps, read)
@@ -92,12 +91,15 @@ def conv_bwd(
     return dx, dtaps
 
 
-def _conv_kernel(name: str, signature: str, read: list[Tensor], taps: list[Taps]) -> _nvrtc.Kernel:
+def _conv_kernel(
+    name: str, signature: str, read: list[Tensor], taps: list[Taps], perm: Tensor | None
+) -> _nvrtc.Kernel:
     macros = (
         ("X_TYPE", TYPES[read[0].dtype]),
         ("VECTOR", _vector(read)),
         ("TAPS", taps[0].weight.shape[1]),
         ("BRANCHES", len(taps)),
+        ("PERM", int(perm is not None)),
         ("REVERSE", int(taps[0].reverse)),
         ("REVERSE_SECOND", int(taps[-1].reverse)),
     )

@@ -18,6 +18,7 @@ from pcmamba.kernels.sum_parts_nvrtc import sum_parts
 
 CHANNELS = 32  # of a block
 KEEP = 8  # steps between the states kept for the backward pass
+RESIDENT = 4  # blocks of the backward pass that share a multiprocessor
 FEWEST_BLOCKS = 768  # below, long sequences are cut: a GPU holds about half as many at a time
 SHORTEST_PART = 128
 TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16", torch.float16: "float16"}
@@ -399,7 +400,7 @@ def _bwd_kernel(
         ("PERM", int(perm is not None)),
         ("GATE", (GIVEN_Y if given else FORM_Y) if gates else UNGATED),
         ("EXACT", int(exact)),
-        ("BLOCKS", 4 if branch.A.shape[1] <= 16 else 1),
+        ("BLOCKS", RESIDENT if branch.A.shape[1] <= 16 else 1),
     )
     signature = ("P" * 20 + "q" * 7) * count + "PPqqqqq"
     return _nvrtc.load(
