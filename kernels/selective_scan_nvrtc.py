@@ -206,7 +206,7 @@ def scan_fwd(
     if not sequences or not width:
         return y, last_state, states
     segment = part_length(rows, sequences, width, count)
-    starts = [branch.initial_state for branch in branches]
+    starts: list[Tensor | None] = [branch.initial_state for branch in branches]
     if segment:
         starts = _carry(branches, [b.u for b in branches], starts, perm, offsets, softplus, segment)
     outputs = [(y[i], last_state[i], states[i] if keep else None, None) for i in range(count)]
@@ -240,7 +240,7 @@ def _carry(
     slots = len(branches[0].u) // segment + sequences
     ends, sums = A.new_empty(count, slots, width, size), A.new_empty(count, slots, width)
     outputs = [(None, ends[i], None, sums[i]) for i in range(count)]
-    none = [None] * count
+    none: list[Tensor | None] = [None] * count
     _walk(mode, branches, inputs, none, outputs, perm, offsets, softplus, segment)
     kernel = _nvrtc.load(
         "selective_scan_carry",
@@ -294,11 +294,11 @@ def _walk(
         values += [_stride(t) for t in (own, branch.delta, branch.B, branch.C, gate)]
         values += [branch.reverse]
     values += [perm, offsets, sequences, width, size, segment]
-    gates = [branch.gate for branch in branches] if gated else []
+    gates = [b.gate for b in branches if gated and b.gate is not None]
     macros = (
         *_layout(branches, [*inputs, *(b.delta for b in branches), *gates]),
         ("U_TYPE", TYPES[inputs[0].dtype]),
-        ("Z_TYPE", TYPES[gates[0].dtype] if gates and gates[0] is not None else "float"),
+        ("Z_TYPE", TYPES[gates[0].dtype] if gates else "float"),
         ("SOFTPLUS", int(softplus)),
         ("PERM", int(perm is not None)),
         ("GATE", int(gated)),

@@ -1,4 +1,4 @@
-"""Registration of the fused bidirectional core with torch: convolutions of both branches, both scans.
+"""Registration of the bidirectional core with torch: convolutions of both branches, both scans.
 
 Here sequences lie one after another, (T, D), and offsets are always given. The kernels are those of
 `kernels/bidirectional_nvrtc.py`.

@@ -159,9 +159,8 @@ def scan_pair(
     first, second = branches
     names = ("delta", "A_log", "B", "C", "D", "dt_bias")
     pairs = [_alike(getattr(first, name), getattr(second, name)) for name in names]
-    inputs = CoreInputs(
-        *v, z, x if second.crossed and z is not None else None, *(t for pair in pairs for t in pair)
-    )
+    given: list[Any] = [t for pair in pairs for t in pair]
+    inputs = CoreInputs(*v, z, x if second.crossed and z is not None else None, *given)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
     out: Tensor = bidirectional_core_fwd(
         *inputs, perm, offsets, first.reverse, second.reverse, keep

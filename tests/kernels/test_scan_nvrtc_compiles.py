@@ -1,7 +1,11 @@
-"""The CUDA kernels of scans compile for GPUs that need not be there, and their registers suffice."""
+"""The CUDA kernels of scans compile for GPUs that need not be there, in the registers they get."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,53 @@ from pcmamba.kernels import (
     selective_scan_nvrtc,
     sum_parts_nvrtc,
 )
-from tests.kernels.nvrtc_recorder import Recorder, cuobjdump, resources
+
+Variant = tuple[str, tuple[tuple[str, str | int], ...]]
+
+
+@dataclass
+class Recorder:
+    """Stands in for loaded kernels, and notes what launchers ask for. Replaces `_nvrtc.load`; a launch only checks that the parameters fit the signature."""
+
+    variants: set[Variant] = field(default_factory=set)
+
+    def load(
+        self, source: str, entry: str, signature: str, macros: tuple[Any, ...], device: Any
+    ) -> Any:
+        """Note a variant and return its launch."""
+        self.variants.add((source, macros))
+        assert f"{entry}(" in _nvrtc.read_source(source)
+
+        def launch(grid: tuple[int, int, int], threads: int, *values: Any, shared: int = 0) -> None:
+            assert len(values) == len(signature), (source, len(values), len(signature))
+            for value, letter in zip(values, signature, strict=True):
+                number = isinstance(value, int)
+                assert number == (letter != "P"), (source, letter, type(value))
+
+        return launch
+
+
+def cuobjdump() -> Path | None:
+    """Return the tool that Triton brings, or None."""
+    try:
+        import triton
+    except ImportError:
+        return None
+    path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    return path if path.is_file() else None
+
+
+def resources(variant: Variant, arch: int) -> dict[str, int]:
+    """Compile a variant; return its registers, bytes of stack and of shared memory."""
+    code = _nvrtc.compile_source(*variant, arch)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(code)
+        file.flush()
+        command = [cuobjdump(), "-res-usage", file.name]
+        usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    keys = ("REG", "STACK", "SHARED", "LOCAL")
+    return {key: int(re.search(rf"{key}:(\d+)", usage)[1]) for key in keys}
+
 
 pytestmark = [
     pytest.mark.skipif(_nvrtc.find_library() is None, reason="needs NVRTC"),
@@ -25,6 +75,7 @@ pytestmark = [
 FLOAT, BRAIN, HALF = torch.float32, torch.bfloat16, torch.float16
 # Bytes a thread may put aside in the backward pass: what outlives a tile, read again once in it.
 ASIDE = 384
+SYSTEM = 1024  # bytes of shared memory that the tool counts for the system's use
 
 
 @pytest.fixture
@@ -73,20 +124,20 @@ def check(recorder: Recorder, count: int, arch: int) -> None:
         backward = variant[0] == "selective_scan_bwd"
         assert used["LOCAL"] == 0, (variant, used)
         assert used["STACK"] <= (ASIDE if backward else 0), (variant, used)
-        assert used["SHARED"] <= _nvrtc.DYNAMIC_SHARED_LIMIT, (variant, used)
+        assert used["SHARED"] <= _nvrtc.DYNAMIC_SHARED_LIMIT + SYSTEM, (variant, used)
 
 
-@pytest.mark.parametrize("arch", [80, 90])
 @pytest.mark.parametrize(
-    ("size", "dtype", "delta", "weights"),
+    ("size", "dtype", "delta", "weights", "arch"),
     [
-        pytest.param(16, BRAIN, BRAIN, BRAIN, id="bfloat16"),
-        pytest.param(16, FLOAT, FLOAT, FLOAT, id="float32"),
-        pytest.param(16, HALF, FLOAT, HALF, id="float16, float32 steps"),
-        pytest.param(3, BRAIN, BRAIN, BRAIN, id="3 states"),
-        pytest.param(8, BRAIN, BRAIN, FLOAT, id="8 states, float32 B and C"),
-        pytest.param(32, BRAIN, BRAIN, BRAIN, id="32 states"),
-        pytest.param(64, FLOAT, FLOAT, FLOAT, id="64 states"),
+        pytest.param(16, BRAIN, BRAIN, BRAIN, 90, id="bfloat16"),
+        pytest.param(16, BRAIN, BRAIN, BRAIN, 80, id="bfloat16, 8.0"),
+        pytest.param(16, FLOAT, FLOAT, FLOAT, 90, id="float32"),
+        pytest.param(16, HALF, FLOAT, HALF, 90, id="float16, float32 steps"),
+        pytest.param(3, BRAIN, BRAIN, BRAIN, 90, id="3 states"),
+        pytest.param(8, BRAIN, BRAIN, FLOAT, 90, id="8 states, float32 B and C"),
+        pytest.param(32, BRAIN, BRAIN, BRAIN, 90, id="32 states"),
+        pytest.param(64, FLOAT, FLOAT, FLOAT, 90, id="64 states"),
     ],
 )
 def test_scan_compiles(
@@ -143,12 +194,12 @@ def test_cuts_follow_from_sizes(sizes: tuple[int, int, int, int], steps: int) ->
     assert selective_scan_nvrtc.part_length(*sizes) == steps
 
 
-@pytest.mark.parametrize("arch", [80, 90])
-@pytest.mark.parametrize("dtype", [BRAIN, FLOAT])
-@pytest.mark.parametrize("crossed", [False, True], ids=["one gate", "crossed"])
-def test_core_compiles(
-    recorder: Recorder, dtype: torch.dtype, crossed: bool, arch: int
-) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "crossed", "arch"),
+    [(BRAIN, False, 90), (FLOAT, False, 90), (BRAIN, True, 80)],
+    ids=["bfloat16", "float32", "crossed"],
+)
+def test_core_compiles(recorder: Recorder, dtype: torch.dtype, crossed: bool, arch: int) -> None:
     def rows(width: int = 32) -> Tensor:
         return torch.zeros(40, width, dtype=dtype)
 
