@@ -25,7 +25,10 @@ Variant = tuple[str, tuple[tuple[str, str | int], ...]]
 
 @dataclass
 class Recorder:
-    """Stands in for loaded kernels, and notes what launchers ask for. Replaces `_nvrtc.load`; a launch only checks that the parameters fit the signature."""
+    """Stands in for loaded kernels, and notes what launchers ask for, so that it can be compiled.
+
+    Replaces `_nvrtc.load`; a launch only checks that the parameters fit the signature.
+    """
 
     variants: set[Variant] = field(default_factory=set)
 
