@@ -61,7 +61,7 @@ __device__ __forceinline__ void store_four(float* p, float x, float y, float z, 
 // elements of row lane / 4 and columns 2 (lane % 4) and one more; sum[2], sum[3] 8 rows below.
 // v and B are cut to 10 bits of fraction.
 __device__ __forceinline__ void matrix_product(
-    float (&sum)[4], const float (&v)[4], float upper, float lower
+    float (&sum)[4], const float* v, float upper, float lower
 ) {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
         "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"

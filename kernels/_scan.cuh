@@ -1,14 +1,16 @@
 // What the passes of the selective scan share.
 //
-// A block owns CHANNELS channels of a part of a sequence, LANES threads to a channel and OWN states
-// to a thread, and walks it in tiles of STEPS steps. The channels of a warp lie in its quads and
-// halves: lane = 4 (half LANES + k) + quad, k the thread's place among those of its channel. Rows
+// A block owns CHANNELS channels of a part of a sequence, LANES threads to a channel, OWN states of
+// MANY channels to a thread, and walks it in tiles of STEPS steps. What a thread reads of B and C it
+// uses for all its channels: shared memory is as scarce as arithmetic. The channels of a warp lie in
+// its quads and halves: lane = 4 (half LANES + k) + quad, k the thread's place among those of its channel. Rows
 // come in by thread (round, column), are turned into step sizes once, and reach the scan through
 // shared memory. Every KEEP steps the state is kept for the backward pass.
 
 #include "_rows.cuh"
 
-constexpr int CHANNELS = THREADS / LANES;
+constexpr int APART = THREADS / LANES;                 // between the channels of a thread
+constexpr int CHANNELS = APART * MANY;
 constexpr int WIDE = OWN * LANES;                      // states with padding
 constexpr int PITCH = CHANNELS + 32 / LANES;           // of sums: four rows meet no bank twice
 constexpr int ACROSS = CHANNELS / VECTOR;              // threads to a row that comes in
@@ -114,8 +116,8 @@ __device__ __forceinline__ float step_size(float delta, float& slope) {
 
 // Add four steps' values over the LANES threads of a channel, and write the sums to rows 0 to 3.
 // Each exchange halves what a thread keeps.
-__device__ __forceinline__ void put_sums(float* sums, float (&v)[4], const Place& at) {
-    float* out = sums + at.channel;
+__device__ __forceinline__ void put_sums(float* out, const float (&v)[4], const Place& at) {
+    out += at.channel;
 #if LANES == 1
     for (int i = 0; i < 4; ++i) out[i * PITCH] = v[i];
 #else

@@ -105,24 +105,36 @@ __device__ __forceinline__ void fetch(
     }
 }
 
+__device__ __forceinline__ void read_weights(float (&out)[OWN], const float* weights) {
+#pragma unroll
+    for (int n = 0; n < OWN; n += 4) {
+        float4 four = *(const float4*)(weights + n);
+        out[n] = four.x, out[n + 1] = four.y, out[n + 2] = four.z, out[n + 3] = four.w;
+    }
+}
+
 __device__ __forceinline__ void read_kept(
-    float (&h)[OWN], const Branch& own, const Scan& scan, const Part& part, int64 d, int first,
-    int step
+    float (&h)[MANY][OWN], const Branch& own, const Scan& scan, const Part& part, int64 channel,
+    int first, int step
 ) {
     const int64 kept = part.checkpoint(part.begin + step);
 #pragma unroll
-    for (int n = 0; n < OWN; n += 4) {
-        float4 four = {};
-        if (d < scan.width && step >= 0 && step < part.count)
-            four = *(const float4*)(own.states + (kept * scan.width + d) * WIDE + first + n);
-        h[n] = four.x, h[n + 1] = four.y, h[n + 2] = four.z, h[n + 3] = four.w;
+    for (int c = 0; c < MANY; ++c) {
+        int64 d = channel + c * APART;
+#pragma unroll
+        for (int n = 0; n < OWN; n += 4) {
+            float4 four = {};
+            if (d < scan.width && step >= 0 && step < part.count)
+                four = *(const float4*)(own.states + (kept * scan.width + d) * WIDE + first + n);
+            h[c][n] = four.x, h[c][n + 1] = four.y, h[c][n + 2] = four.z, h[c][n + 3] = four.w;
+        }
     }
 }
 
 // Add v over the four lanes of each quad. Lane j of a quad receives the sums of the call whose
 // `even` and `odd` are 1 in the lanes of group 2j and 2j + 1.
 __device__ __forceinline__ void add_over_quads(
-    float (&sum)[4], const float (&v)[4], float even, float odd
+    float (&sum)[4], const float* v, float even, float odd
 ) {
 #if EXACT  // tensor cores read the upper 10 bits of a fraction: give them the rest apart
     float upper[4], rest[4];
@@ -140,8 +152,7 @@ __device__ __forceinline__ void add_over_quads(
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 selective_scan_bwd(const __grid_constant__ Scan scan) {
-    __shared__ float4 steps[STEPS * CHANNELS];  // step size, times u, gradient of y, slope
-    __shared__ float inputs[STEPS * CHANNELS];
+    __shared__ float4 steps[STEPS * CHANNELS];  // step size, times u, gradient of y, u
     __shared__ __align__(16) float weights_B[STEPS * WIDE], weights_C[STEPS * WIDE];
     __shared__ float sums_delta[STEPS * PITCH], sums_u[STEPS * PITCH];
     __shared__ __align__(16) float slices[SLICES * STEPS * STEP_PITCH];
@@ -153,13 +164,15 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
     const int64 slot = blockIdx.x / blocks, block = blockIdx.x % blocks;
     const Part part(scan.offsets, scan.sequences, scan.segment, slot);
     const Place at;
-    const int64 d = block * CHANNELS + at.channel, column = block * CHANNELS + at.column;
+    const int64 channel = block * CHANNELS + at.channel, column = block * CHANNELS + at.column;
+    const int64 place = scan.segment ? slot : part.sequence;
     const int states = at.k * OWN;
-    float A2[OWN], s[OWN], dA[OWN] = {};
-    read_rates(A2, own.A, d, states, scan.width, scan.size);
-    read_states(
-        s, own.grad_last, scan.segment ? slot : part.sequence, d, states, scan.width, scan.size
-    );
+    float A2[MANY][OWN], s[MANY][OWN], dA[MANY][OWN] = {};
+    for (int c = 0; c < MANY; ++c) {
+        int64 d = channel + c * APART;
+        read_rates(A2[c], own.A, d, states, scan.width, scan.size);
+        read_states(s[c], own.grad_last, place, d, states, scan.width, scan.size);
+    }
     float bias[VECTOR], skip[VECTOR], dD[VECTOR] = {}, dbias[VECTOR] = {};
     for (int m = 0; m < VECTOR; ++m) {
         bool inside = column + m < scan.width;
@@ -176,8 +189,8 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
     const Column<Z_TYPE> to_gate(own.dgate, part.start, scan.width, column);
     const int tiles = (part.count + STEPS - 1) / STEPS;
     if (tiles) fetch(in, from, scan, rows_of(part, own, tiles - 1), part.start, at);
-    float before[OWN];  // the state kept before the steps whose turn is next
-    read_kept(before, own, scan, part, d, states, tiles * STEPS - KEEP);
+    float before[MANY][OWN];  // the state kept before the steps whose turn is next
+    read_kept(before, own, scan, part, channel, states, tiles * STEPS - KEEP);
     for (int tile = tiles - 1; tile >= 0; --tile) {
         const Rows rows = rows_of(part, own, tile);
 #pragma unroll
@@ -202,8 +215,7 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
 #elif GATE == 2
                 store(dgate.v, m, turn * (element(in.y[j], m) + element(in.y_second[j], m)));
 #endif
-                steps[place] = {dt, dt * u, dy, slope};
-                inputs[place] = u;
+                steps[place] = {dt, dt * u, dy, u};
             }
 #if GATE == 2
             if (own.dgate && i < rows.left && column < scan.width)
@@ -223,81 +235,75 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
         __syncthreads();
 #pragma unroll
         for (int base = STEPS - KEEP; base >= 0; base -= KEEP) {
-            float h[KEEP + 1][OWN], a[KEEP][OWN];
+            float h[MANY][KEEP + 1][OWN], a[MANY][KEEP][OWN];
 #pragma unroll
-            for (int n = 0; n < OWN; ++n) h[0][n] = before[n];
-            read_kept(before, own, scan, part, d, states, tile * STEPS + base - KEEP);
+            for (int c = 0; c < MANY; ++c)
+                for (int n = 0; n < OWN; ++n) h[c][0][n] = before[c][n];
+            read_kept(before, own, scan, part, channel, states, tile * STEPS + base - KEEP);
 #pragma unroll
             for (int t = 0; t < KEEP; ++t) {
-                float2 step = *(const float2*)(steps + (base + t) * CHANNELS + at.channel);
+                const float4* now = steps + (base + t) * CHANNELS + at.channel;
+                float b[OWN];
+                read_weights(b, weights_B + (base + t) * WIDE + states);
 #pragma unroll
-                for (int n = 0; n < OWN; n += 4) {
-                    float4 b4 = *(const float4*)(weights_B + (base + t) * WIDE + states + n);
-                    float b[4] = {b4.x, b4.y, b4.z, b4.w};
+                for (int c = 0; c < MANY; ++c) {
+                    float2 step = *(const float2*)(now + c * APART);
 #pragma unroll
-                    for (int m = n; m < n + 4; ++m) {
-                        a[t][m] = exp2_fast(step.x * A2[m]);
-                        h[t + 1][m] = a[t][m] * h[t][m] + step.y * b[m - n];
+                    for (int n = 0; n < OWN; ++n) {
+                        a[c][t][n] = exp2_fast(step.x * A2[c][n]);
+                        h[c][t + 1][n] = a[c][t][n] * h[c][t][n] + step.y * b[n];
                     }
                 }
             }
             float over_quads[OWN / 4][4];
-            float for_delta[4], for_u[4];
-#if GATE == 1
-            float for_y[4];
-#endif
+            float for_delta[MANY][4], for_u[MANY][4], for_y[MANY][4];
 #pragma unroll
             for (int t = KEEP - 1; t >= 0; --t) {
                 if (base == 0 && t == KEEP / 2 - 1 && tile)
                     fetch(in, from, scan, rows_of(part, own, tile - 1), part.start, at);
-                float4 step = steps[(base + t) * CHANNELS + at.channel];
-                float dt = step.x, dtu = step.y, dy = step.z;
-                float by_delta = 0.f, by_u = 0.f;
-#if GATE == 1
-                float y = 0.f;
-#endif
+                const float4* now = steps + (base + t) * CHANNELS + at.channel;
+                float b[OWN], w[OWN], dB[OWN], dC[OWN];
+                read_weights(b, weights_B + (base + t) * WIDE + states);
+                read_weights(w, weights_C + (base + t) * WIDE + states);
+#pragma unroll
+                for (int c = 0; c < MANY; ++c) {
+                    float4 step = now[c * APART];
+                    float dt = step.x, dtu = step.y, dy = step.z;
+                    float by_delta = 0.f, by_u = 0.f, y = 0.f;
+#pragma unroll
+                    for (int n = 0; n < OWN; ++n) {
+                        float g = w[n] * dy + s[c][n];
+                        s[c][n] = a[c][t][n] * g;
+                        float gp = s[c][n] * h[c][t][n];
+                        by_delta += A2[c][n] * gp;
+                        dA[c][n] += dt * gp;
+                        by_u += b[n] * g;
+                        dB[n] = c ? dB[n] + dtu * g : dtu * g;
+                        dC[n] = c ? dC[n] + dy * h[c][t + 1][n] : dy * h[c][t + 1][n];
+                        y += w[n] * h[c][t + 1][n];
+                    }
+                    for_delta[c][t & 3] = by_delta, for_u[c][t & 3] = by_u, for_y[c][t & 3] = y;
+                }
 #pragma unroll
                 for (int n = 0; n < OWN; n += 4) {
-                    int place = (base + t) * WIDE + states + n;
-                    float4 b4 = *(const float4*)(weights_B + place);
-                    float4 c4 = *(const float4*)(weights_C + place);
-                    float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
-                    float dB[4], dC[4];
-#pragma unroll
-                    for (int i = 0; i < 4; ++i) {
-                        int m = n + i;
-                        float g = c[i] * dy + s[m];
-                        s[m] = a[t][m] * g;
-                        float gp = s[m] * h[t][m];
-                        by_delta += A2[m] * gp;
-                        dA[m] += dt * gp;
-                        by_u += b[i] * g;
-                        dB[i] = dtu * g;
-                        dC[i] = dy * h[t + 1][m];
-#if GATE == 1
-                        y += c[i] * h[t + 1][m];
-#endif
-                    }
                     float (&sum)[4] = over_quads[n / 4];
                     if (t & 1) sum[0] = sum[1] = sum[2] = sum[3] = 0.f;
-                    add_over_quads(sum, dB, unit[(t & 1) * 4], unit[(t & 1) * 4 + 1]);
-                    add_over_quads(sum, dC, unit[(t & 1) * 4 + 2], unit[(t & 1) * 4 + 3]);
-                    if (!(t & 1)) {
-                        int slice = (threadIdx.x >> 5) * (8 / LANES) + at.half;
-                        int row = slice * STEPS + base + t + (at.quad >> 1);
-                        float* out = slices + row * STEP_PITCH + (at.quad & 1) * WIDE + states + n;
-                        *(float4*)out = {sum[0], sum[1], sum[2], sum[3]};
-                    }
+                    add_over_quads(sum, dB + n, unit[(t & 1) * 4], unit[(t & 1) * 4 + 1]);
+                    add_over_quads(sum, dC + n, unit[(t & 1) * 4 + 2], unit[(t & 1) * 4 + 3]);
+                    if (t & 1) continue;
+                    int slice = (threadIdx.x >> 5) * (8 / LANES) + at.half;
+                    int row = slice * STEPS + base + t + (at.quad >> 1);
+                    float* out = slices + row * STEP_PITCH + (at.quad & 1) * WIDE + states + n;
+                    *(float4*)out = {sum[0], sum[1], sum[2], sum[3]};
                 }
-                for_delta[t & 3] = by_delta, for_u[t & 3] = by_u;
+                if (t % 4) continue;
+#pragma unroll
+                for (int c = 0; c < MANY; ++c) {
+                    int out = (base + t) * PITCH + c * APART;
+                    put_sums(sums_delta + out, for_delta[c], at);
+                    put_sums(sums_u + out, for_u[c], at);
 #if GATE == 1
-                for_y[t & 3] = y;
-#endif
-                if (t % 4 == 0) {
-                    put_sums(sums_delta + (base + t) * PITCH, for_delta, at);
-                    put_sums(sums_u + (base + t) * PITCH, for_u, at);
-#if GATE == 1
-                    put_sums(sums_y + (base + t) * PITCH, for_y, at);
+                    put_sums(sums_y + out, for_y[c], at);
 #endif
                 }
             }
@@ -316,8 +322,11 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
             for (int m = 0; m < VECTOR; ++m) {
                 int place = i * CHANNELS + at.column + m, sum = i * PITCH + at.column + m;
                 float4 step = steps[place];
-                float u = inputs[place], by_u = sums_u[sum];
-                float slant = (LN2 * sums_delta[sum] + u * by_u) * step.w;
+                float u = step.w, by_u = sums_u[sum];
+                float slant = LN2 * sums_delta[sum] + u * by_u;
+#if SOFTPLUS  // its slope is 1 - exp(-softplus)
+                slant -= slant * exp2_fast(-LOG2E * step.x);
+#endif
                 store(du.v, m, step.x * by_u + skip[m] * step.z);
                 store(ddelta.v, m, slant);
                 dbias[m] += slant;
@@ -349,13 +358,16 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
             if (i < rows.left) store_four(out, sum.x, sum.y, sum.z, sum.w);
         }
     }
-#if LOGARITHM
-    for (int n = 0; n < OWN; ++n) dA[n] *= LN2 * A2[n];
-#endif
     float* parameters = own.parameters + slot * scan.width * (scan.size + 2);
-    write_states(dA, parameters, 0, d, states, scan.width, scan.size);
-    if (own.dinitial && part.real && part.begin == 0)
-        write_states(s, own.dinitial, part.sequence, d, states, scan.width, scan.size);
+    for (int c = 0; c < MANY; ++c) {
+        int64 d = channel + c * APART;
+#if LOGARITHM
+        for (int n = 0; n < OWN; ++n) dA[c][n] *= LN2 * A2[c][n];
+#endif
+        write_states(dA[c], parameters, 0, d, states, scan.width, scan.size);
+        if (own.dinitial && part.real && part.begin == 0)
+            write_states(s[c], own.dinitial, part.sequence, d, states, scan.width, scan.size);
+    }
     __syncthreads();
     for (int m = 0; m < VECTOR; ++m) {
         sums_u[at.round * CHANNELS + at.column + m] = dD[m];

@@ -88,6 +88,20 @@ __device__ __forceinline__ void fetch(
     }
 }
 
+// Write the states at place `kept`.
+__device__ __forceinline__ void keep(
+    const float (&h)[MANY][OWN], float* out, int64 kept, int64 channel, int first, int64 width
+) {
+#pragma unroll
+    for (int c = 0; c < MANY; ++c) {
+        int64 d = channel + c * APART;
+        float* at = out + (kept * width + d) * WIDE + first;
+#pragma unroll
+        for (int n = 0; n < OWN && d < width; n += 4)
+            store_four(at + n, h[c][n], h[c][n + 1], h[c][n + 2], h[c][n + 3]);
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS)
 selective_scan_fwd(const __grid_constant__ Scan scan) {
     __shared__ float2 steps[STEPS * CHANNELS];  // step size; step size times u
@@ -98,12 +112,15 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
     const int64 slot = blockIdx.x / blocks, first = blockIdx.x % blocks * CHANNELS;
     const Part part(scan.offsets, scan.sequences, scan.segment, slot);
     const Place at;
-    const int64 d = first + at.channel, column = first + at.column;
+    const int64 channel = first + at.channel, column = first + at.column;
     const int states = at.k * OWN;
-    const bool cut = PASS || scan.segment;
-    float A2[OWN], h[OWN], total = 0.f;
-    read_rates(A2, own.A, d, states, scan.width, scan.size);
-    read_states(h, own.initial, cut ? slot : part.sequence, d, states, scan.width, scan.size);
+    const int64 place = PASS || scan.segment ? slot : part.sequence;
+    float A2[MANY][OWN], h[MANY][OWN], total[MANY] = {};
+    for (int c = 0; c < MANY; ++c) {
+        int64 d = channel + c * APART;
+        read_rates(A2[c], own.A, d, states, scan.width, scan.size);
+        read_states(h[c], own.initial, place, d, states, scan.width, scan.size);
+    }
     float bias[VECTOR], skip[VECTOR];
     for (int m = 0; m < VECTOR; ++m) {
         bool inside = column + m < scan.width;
@@ -158,43 +175,49 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
 #pragma unroll
         for (int t = 0; t < STEPS; t += 4) {
 #if PASS == 0
-            if (t % KEEP == 0 && t < rows.left && own.states && d < scan.width) {
-                int64 kept = part.checkpoint(part.begin + tile * STEPS + t);
-                float* out = own.states + (kept * scan.width + d) * WIDE + states;
-#pragma unroll
-                for (int n = 0; n < OWN; n += 4)
-                    store_four(out + n, h[n], h[n + 1], h[n + 2], h[n + 3]);
-            }
+            if (t % KEEP == 0 && t < rows.left && own.states)
+                keep(
+                    h, own.states, part.checkpoint(part.begin + tile * STEPS + t), channel, states,
+                    scan.width
+                );
 #endif
-            float y[4];
+            float y[MANY][4];
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
-                float2 step = steps[(t + i) * CHANNELS + at.channel];
                 const float4* B = (const float4*)(weights_B + (t + i) * WIDE + states);
                 const float4* C = (const float4*)(weights_C + (t + i) * WIDE + states);
-                y[i] = 0.f;
+                float2 step[MANY];
+#pragma unroll
+                for (int c = 0; c < MANY; ++c) {
+                    step[c] = steps[(t + i) * CHANNELS + at.channel + c * APART];
+                    y[c][i] = 0.f;
 #if PASS
-                total += step.x;
+                    total[c] += step[c].x;
 #endif
+                }
 #pragma unroll
                 for (int n = 0; n < OWN; n += 4) {
                     float4 b4 = B[n / 4], c4 = PASS ? b4 : C[n / 4];
-                    float b[4] = {b4.x, b4.y, b4.z, b4.w}, c[4] = {c4.x, c4.y, c4.z, c4.w};
+                    float b[4] = {b4.x, b4.y, b4.z, b4.w}, w[4] = {c4.x, c4.y, c4.z, c4.w};
 #pragma unroll
-                    for (int m = 0; m < 4; ++m) {
-                        float a = exp2_fast(step.x * A2[n + m]);
-                        float& state = h[n + m];
+                    for (int c = 0; c < MANY; ++c) {
+#pragma unroll
+                        for (int m = 0; m < 4; ++m) {
+                            float a = exp2_fast(step[c].x * A2[c][n + m]);
+                            float& state = h[c][n + m];
 #if PASS == 2
-                        state = a * (step.y * b[m] + state);
+                            state = a * (step[c].y * b[m] + state);
 #else
-                        state = a * state + step.y * b[m];
+                            state = a * state + step[c].y * b[m];
 #endif
-                        y[i] += c[m] * state;
+                            y[c][i] += w[m] * state;
+                        }
                     }
                 }
             }
 #if PASS == 0
-            put_sums(sums + t * PITCH, y, at);
+#pragma unroll
+            for (int c = 0; c < MANY; ++c) put_sums(sums + t * PITCH + c * APART, y[c], at);
 #endif
         }
         __syncthreads();
@@ -212,11 +235,14 @@ selective_scan_fwd(const __grid_constant__ Scan scan) {
         }
 #endif
     }
+    for (int c = 0; c < MANY; ++c) {
+        int64 d = channel + c * APART;
 #if PASS
-    write_states(h, own.last, slot, d, states, scan.width, scan.size);
-    if (at.k == 0 && d < scan.width) own.sums[slot * scan.width + d] = total;
+        write_states(h[c], own.last, slot, d, states, scan.width, scan.size);
+        if (at.k == 0 && d < scan.width) own.sums[slot * scan.width + d] = total[c];
 #else
-    if (part.real && part.begin + part.count == part.length)
-        write_states(h, own.last, part.sequence, d, states, scan.width, scan.size);
+        if (part.real && part.begin + part.count == part.length)
+            write_states(h[c], own.last, part.sequence, d, states, scan.width, scan.size);
 #endif
+    }
 }

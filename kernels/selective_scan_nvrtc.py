@@ -1,6 +1,6 @@
 """CUDA C++ kernels of the selective scan, of one branch or of two in one launch.
 
-A block owns 32 channels of a sequence, or of a part of it where sequences are long and few; see
+A block owns 32 or 64 channels of a sequence, or of a part of it where sequences are long and few; see
 `_scan.cuh`. The state before every eighth step is kept for the backward pass.
 """
 
@@ -16,10 +16,11 @@ from torch import Tensor
 from pcmamba.kernels import _nvrtc
 from pcmamba.kernels.sum_parts_nvrtc import sum_parts
 
-CHANNELS = 32  # of a block
+CHANNELS = 32  # of a block in which a thread has one
+MANY = 2  # channels of a thread where they suffice to fill a GPU
 KEEP = 8  # steps between the states kept for the backward pass
-RESIDENT = 4  # blocks of the backward pass that share a multiprocessor
 FEWEST_BLOCKS = 768  # below, long sequences are cut: a GPU holds about half as many at a time
+FEWEST_BLOCKS_OF_MANY = 256
 SHORTEST_PART = 128
 TYPES = {torch.float32: "float", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 FORWARD, ENDS, ADJOINT_ENDS = range(3)  # PASS of selective_scan_fwd.cu
@@ -89,9 +90,18 @@ def checkpoint_shape(
     return tokens // KEEP + sequences, channels, padded_size(states)
 
 
-def part_length(tokens: int, sequences: int, channels: int, branches: int) -> int:
+def channels_of_thread(
+    tokens: int, sequences: int, channels: int, states: int, branches: int
+) -> int:
+    """Return how many channels a thread scans; a function of sizes."""
+    blocks = -(-channels // (CHANNELS * MANY)) * branches
+    many = blocks * max(sequences, tokens // SHORTEST_PART) >= FEWEST_BLOCKS_OF_MANY
+    return MANY if many and padded_size(states) == 16 else 1
+
+
+def part_length(tokens: int, sequences: int, channels: int, branches: int, many: int) -> int:
     """Return the steps after which sequences are cut, 0 for not at all; a function of sizes."""
-    blocks = -(-channels // CHANNELS) * branches
+    blocks = -(-channels // (CHANNELS * many)) * branches
     parts = FEWEST_BLOCKS // (blocks * max(sequences, 1))
     length = tokens // max(sequences, 1)
     if parts < 3 or length < 2 * SHORTEST_PART:
@@ -205,10 +215,13 @@ def scan_fwd(
     states = A.new_empty(count, *(checkpoint_shape(rows, sequences, width, size) if keep else (0,)))
     if not sequences or not width:
         return y, last_state, states
-    segment = part_length(rows, sequences, width, count)
+    many = channels_of_thread(rows, sequences, width, size, count)
+    segment = part_length(rows, sequences, width, count, many)
     starts: list[Tensor | None] = [branch.initial_state for branch in branches]
     if segment:
-        starts = _carry(branches, [b.u for b in branches], starts, perm, offsets, softplus, segment)
+        starts = _carry(
+            branches, [b.u for b in branches], starts, perm, offsets, softplus, segment, many
+        )
     outputs = [(y[i], last_state[i], states[i] if keep else None, None) for i in range(count)]
     _walk(
         FORWARD,
@@ -220,6 +233,7 @@ def scan_fwd(
         offsets,
         softplus,
         segment,
+        many,
     )
     return y, last_state, states
 
@@ -232,6 +246,7 @@ def _carry(
     offsets: Tensor,
     softplus: bool,
     segment: int,
+    many: int,
     mode: int = ENDS,
 ) -> list[Tensor | None]:
     """Return the state that enters each part, (slots, D, S) for every branch."""
@@ -241,7 +256,7 @@ def _carry(
     ends, sums = A.new_empty(count, slots, width, size), A.new_empty(count, slots, width)
     outputs = [(None, ends[i], None, sums[i]) for i in range(count)]
     none: list[Tensor | None] = [None] * count
-    _walk(mode, branches, inputs, none, outputs, perm, offsets, softplus, segment)
+    _walk(mode, branches, inputs, none, outputs, perm, offsets, softplus, segment, many)
     kernel = _nvrtc.load(
         "selective_scan_carry",
         "selective_scan_carry",
@@ -279,6 +294,7 @@ def _walk(
     offsets: Tensor,
     softplus: bool,
     segment: int,
+    many: int,
 ) -> None:
     """Launch `selective_scan_fwd.cu` in one of its passes."""
     A, sequences = branches[0].A, len(offsets) - 1
@@ -296,7 +312,7 @@ def _walk(
     values += [perm, offsets, sequences, width, size, segment]
     gates = [b.gate for b in branches if gated and b.gate is not None]
     macros = (
-        *_layout(branches, [*inputs, *(b.delta for b in branches), *gates]),
+        *_layout(branches, [*inputs, *(b.delta for b in branches), *gates], many),
         ("U_TYPE", TYPES[inputs[0].dtype]),
         ("Z_TYPE", TYPES[gates[0].dtype] if gates else "float"),
         ("SOFTPLUS", int(softplus)),
@@ -307,7 +323,7 @@ def _walk(
     signature = ("P" * 13 + "q" * 6) * len(branches) + "PPqqqq"
     kernel = _nvrtc.load("selective_scan_fwd", "selective_scan_fwd", signature, macros, _index(A))
     parts = (len(branches[0].u) // segment if segment else 0) + sequences
-    kernel((-(-width // CHANNELS) * parts, len(branches), 1), _threads(size), *values)
+    kernel((-(-width // (CHANNELS * many)) * parts, len(branches), 1), _threads(size), *values)
 
 
 def scan_bwd(
@@ -336,8 +352,11 @@ def scan_bwd(
     """
     A, (rows, width), count = branches[0].A, branches[0].u.shape, len(branches)
     size, sequences, wide = A.shape[1], len(offsets) - 1, padded_size(A.shape[1])
-    segment = part_length(rows, sequences, width, count)
-    parts, blocks = (rows // segment if segment else 0) + sequences, -(-width // CHANNELS)
+    many = 1
+    if outputs is not None or branches[0].gate is None:  # else shared memory is too small
+        many = channels_of_thread(rows, sequences, width, size, count)
+    segment = part_length(rows, sequences, width, count, many)
+    parts, blocks = (rows // segment if segment else 0) + sequences, -(-width // (CHANNELS * many))
     partial = A.new_empty(count, parts, width * (size + 2))
     dBC = A.new_empty(count, 2, blocks, rows, wide)
     given = [(None, None)] * count if outputs is None else outputs
@@ -349,7 +368,9 @@ def scan_bwd(
         return results
     starts = list(grads_last)
     if segment:
-        starts = _carry(branches, grads, starts, perm, offsets, softplus, segment, ADJOINT_ENDS)
+        starts = _carry(
+            branches, grads, starts, perm, offsets, softplus, segment, many, ADJOINT_ENDS
+        )
     values: list[Any] = []
     for i, (branch, result) in enumerate(zip(branches, results, strict=True)):
         inputs = (*branch[:6], branch.bias, branch.gate)
@@ -359,7 +380,7 @@ def scan_bwd(
         strided = (grads[i], *branch[:2], *branch[3:5], branch.gate)
         values += [*(_stride(t) for t in strided), branch.reverse]
     values += [perm, offsets, sequences, rows, width, size, segment]
-    kernel = _bwd_kernel(branches, grads, perm, softplus, outputs is not None)
+    kernel = _bwd_kernel(branches, grads, perm, softplus, outputs is not None, many)
     kernel((blocks * parts, count, 1), _threads(size), *values)
     _sum_rows(dBC, results)
     sum_parts(partial, [[r.A, r.D, r.bias] for r in results])
@@ -386,13 +407,14 @@ def _bwd_kernel(
     perm: Tensor | None,
     softplus: bool,
     given: bool,
+    many: int,
 ) -> _nvrtc.Kernel:
     branch, count = branches[0], len(branches)
     gates = [b.gate for b in branches if b.gate is not None]
     rows = [*grads, *itertools.chain.from_iterable(b[:2] for b in branches), *gates]
     exact = torch.float32 in (branch.u.dtype, branch.B.dtype, branch.C.dtype)
     macros = (
-        *_layout(branches, rows),
+        *_layout(branches, rows, many),
         ("U_TYPE", TYPES[branch.u.dtype]),
         ("GRAD_TYPE", TYPES[grads[0].dtype]),
         ("Z_TYPE", TYPES[gates[0].dtype] if gates else "float"),
@@ -400,12 +422,19 @@ def _bwd_kernel(
         ("PERM", int(perm is not None)),
         ("GATE", (GIVEN_Y if given else FORM_Y) if gates else UNGATED),
         ("EXACT", int(exact)),
-        ("BLOCKS", RESIDENT if branch.A.shape[1] <= 16 else 1),
+        ("BLOCKS", _resident(branch.A.shape[1], many, exact)),
     )
     signature = ("P" * 20 + "q" * 7) * count + "PPqqqqq"
     return _nvrtc.load(
         "selective_scan_bwd", "selective_scan_bwd", signature, macros, _index(branch.A)
     )
+
+
+def _resident(size: int, many: int, exact: bool) -> int:
+    """Return how many blocks of the backward pass share a multiprocessor's registers."""
+    if size > 16:
+        return 1
+    return 2 if many == 2 else 3 if exact else 4
 
 
 def _sum_rows(partials: Tensor, results: Sequence[Gradients]) -> None:
@@ -420,7 +449,7 @@ def _sum_rows(partials: Tensor, results: Sequence[Gradients]) -> None:
     kernel(grid, 256, partials, first.B, first.C, last.B, last.C, blocks, rows, size)
 
 
-def _layout(branches: Sequence[Branch], rows: Sequence[Tensor]) -> Macros:
+def _layout(branches: Sequence[Branch], rows: Sequence[Tensor], many: int) -> Macros:
     """Sizes of the tiles, how wide a thread reads, and the dtypes that both passes have."""
     first, size = branches[0], branches[0].A.shape[1]
     wide = padded_size(size)
@@ -432,6 +461,7 @@ def _layout(branches: Sequence[Branch], rows: Sequence[Tensor]) -> Macros:
         ("KEEP", KEEP),
         ("OWN", own),
         ("LANES", wide // own),
+        ("MANY", many),
         ("THREADS", _threads(size)),
         ("BRANCHES", len(branches)),
         ("VECTOR", 1 + pairs),

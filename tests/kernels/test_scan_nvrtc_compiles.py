@@ -194,7 +194,7 @@ def test_long_sequences_are_cut(recorder: Recorder) -> None:
     ],
 )
 def test_cuts_follow_from_sizes(sizes: tuple[int, int, int, int], steps: int) -> None:
-    assert selective_scan_nvrtc.part_length(*sizes) == steps
+    assert selective_scan_nvrtc.part_length(*sizes, 1) == steps
 
 
 @pytest.mark.parametrize(
