@@ -6,6 +6,7 @@ and is gated by the input. Rows of every tensor are in the caller's order; `perm
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import torch
@@ -79,7 +80,7 @@ def conv_bwd(
     dx = torch.empty(rows, width, dtype=x.dtype, device=x.device)
     parts = rows // PART + len(offsets) - 1
     partial = first.weight.new_empty(len(taps), parts, size * width)
-    dtaps = [[torch.zeros_like(t.weight), t.weight.new_zeros(width)] for t in taps]
+    dtaps = [[torch.empty_like(t.weight), t.weight.new_empty(width)] for t in taps]
     if x.numel():
         read = [x, *grads]
         kernel = _conv_kernel("bidirectional_conv_bwd", "P" * 12 + "q" * 5, read, taps, perm)
@@ -88,6 +89,9 @@ def conv_bwd(
         grid = _conv_grid(x, offsets, taps, read)
         kernel(grid, 256, *values, grads[0].stride(0), grads[-1].stride(0))
         sum_parts(partial, dtaps)
+    else:
+        for grad in itertools.chain.from_iterable(dtaps):
+            grad.zero_()
     return dx, dtaps
 
 

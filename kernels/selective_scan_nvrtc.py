@@ -1,7 +1,7 @@
 """CUDA C++ kernels of the selective scan, of one branch or of two in one launch.
 
-A block owns 32 or 64 channels of a sequence, or of a part of it where sequences are long and few; see
-`_scan.cuh`. The state before every eighth step is kept for the backward pass.
+A block owns 32 or 64 channels of a sequence, or of a part of it where sequences are long and few;
+see `_scan.cuh`. The state before every eighth step is kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -365,6 +365,9 @@ def scan_bwd(
         for b, y in zip(branches, given, strict=True)
     ]
     if not partial.numel():
+        for result in results:
+            for grad in (result.A, result.D, result.bias):
+                grad.zero_()
         return results
     starts = list(grads_last)
     if segment:
@@ -393,10 +396,10 @@ def _empty_gradients(branch: Branch, gated: bool) -> Gradients:
 
     A, gate, initial = branch.A, branch.gate, branch.initial_state
     return Gradients(
-        *(like(branch.u), like(branch.delta), torch.zeros_like(A), like(branch.B), like(branch.C)),
-        D=A.new_zeros(len(A)),
+        *(like(tensor) for tensor in branch[:5]),
+        D=A.new_empty(len(A)),
         gate=like(gate) if gated and gate is not None else None,
-        bias=A.new_zeros(len(A)),
+        bias=A.new_empty(len(A)),
         initial_state=None if initial is None else like(initial),
     )
 

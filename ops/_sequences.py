@@ -115,7 +115,9 @@ def check_index(**named: Tensor | None) -> None:
 
 def dense_offsets(batch: int, length: int, device: torch.device) -> Tensor:
     """Return the offsets (B + 1,) of a dense batch whose rows lie one after another."""
-    return torch.arange(batch + 1, device=device) * length
+    if length == 0:
+        return torch.zeros(batch + 1, dtype=torch.int64, device=device)
+    return torch.arange(0, batch * length + 1, length, device=device)
 
 
 def flatten_rows(tensor: Tensor | None) -> Tensor | None:

@@ -13,8 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pcmamba.ops._bidirectional import CoreInputs, bidirectional_conv_fwd, bidirectional_core_fwd
+from pcmamba.ops._check import check_shapes
 from pcmamba.ops._impl import Impl
 from pcmamba.ops._sequences import (
+    check_index,
     dense_offsets,
     flatten_rows,
     put_rows,
@@ -80,8 +82,11 @@ def bidirectional_core(
 
     Raises:
         NotImplementedError: The branches differ in states, taps or dtypes and `impl` is "nvrtc".
+        ValueError: Shapes disagree.
         TypeError: A dtype is wrong, or float64 meets an `impl` that is not "reference".
     """
+    for i, branch in enumerate(branches):
+        _check(f"branches[{i}].", branch, x, z, perm, offsets)
     floats = [t for branch in branches for t in branch if isinstance(t, Tensor)]
     if takes_pair(impl, x, z, branches, branches[0].crossed, *floats):
         rows = [flatten_rows(t) if offsets is None else t for t in (x, z, perm)]
@@ -93,6 +98,30 @@ def bidirectional_core(
         v = convolve_pair(rows[0], rows[1], branches, branches[1].crossed, rows[2], given)
         return scan_pair(v, rows[0], rows[1], branches, rows[2], given).view(x.shape)
     return _composed(x, z, branches, perm, offsets, impl)
+
+
+def _check(
+    owner: str,
+    branch: CoreBranch,
+    x: Tensor,
+    z: Tensor | None,
+    perm: Tensor | None,
+    offsets: Tensor | None,
+) -> None:
+    rows = "B L" if offsets is None else "T"
+    shapes = {
+        "conv_weight": "D W",
+        "conv_bias": "D",
+        "delta": f"{rows} D",
+        "A_log": "D S",
+        "B": f"{rows} S",
+        "C": f"{rows} S",
+        "dt_bias": "D",
+        "D": "D",
+    }
+    named = {owner + name: (getattr(branch, name), shape) for name, shape in shapes.items()}
+    check_shapes(x=(x, f"{rows} D"), z=(z, f"{rows} D"), perm=(perm, rows), **named)
+    check_index(perm=perm, offsets=offsets)
 
 
 def _flatten(branch: CoreBranch) -> CoreBranch:

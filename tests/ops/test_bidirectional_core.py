@@ -115,6 +115,13 @@ def test_named_implementation_never_falls_back() -> None:
         bidirectional_core(*inputs, impl="nvrtc")
 
 
+def test_shapes_that_disagree() -> None:
+    x, z, (first, second) = make_inputs((2, 9), 4, torch.float32)
+    second = second._replace(B=second.B[:, :8])
+    with pytest.raises(ValueError, match=r"branches\[1\]\.B must be \(B, L, S\)"):
+        bidirectional_core(x, z, (first, second))
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
