@@ -42,4 +42,37 @@ __device__ __forceinline__ float exp2_fast(float v) {
     return r;
 }
 
+// 1 / v by the special function unit, relative error about 2^-23.
+__device__ __forceinline__ float reciprocal(float v) {
+    float r;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(v));
+    return r;
+}
+
+// Write 16 bytes at once; p is a multiple of them.
+__device__ __forceinline__ void store_four(float* p, float x, float y, float z, float w) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};"
+                 :: "l"(p), "f"(x), "f"(y), "f"(z), "f"(w) : "memory");
+}
+
+// sum += v B of the tensor cores: v[0], v[1] are this lane's elements of rows lane / 4 of a 16 x 8
+// matrix, columns lane % 4 and 4 + lane % 4; v[2], v[3] those of rows 8 + lane / 4. B (8 x 8) has
+// `upper` and `lower` at rows lane % 4 and 4 + lane % 4, column lane / 4. sum[0], sum[1] are the
+// elements of row lane / 4 and columns 2 (lane % 4) and one more; sum[2], sum[3] 8 rows below.
+// v and B are cut to 10 bits of fraction.
+__device__ __forceinline__ void matrix_product(
+    float (&sum)[4], const float* v, float upper, float lower
+) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(__float_as_uint(v[0])), "r"(__float_as_uint(v[2])), "r"(__float_as_uint(v[1])),
+          "r"(__float_as_uint(v[3])), "r"(__float_as_uint(upper)), "r"(__float_as_uint(lower)));
+}
+
 #endif
+
+// An element as it lies in memory, made a float when it is needed.
+__device__ __forceinline__ float widen(float v) { return v; }
+__device__ __forceinline__ float widen(bfloat16 v) { return __uint_as_float(uint32(v.bits) << 16); }
+__device__ __forceinline__ float widen(float16 v) { return load(&v, 0); }

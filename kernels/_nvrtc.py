@@ -1,8 +1,9 @@
 """CUDA C++ kernels compiled when they are first used, by the NVRTC library that CUDA torch brings.
 
-A source is a `.cu` file of this folder without includes; `_device.cuh` is put in front of it. Sizes
-and types come in as macros (of two letters or more: NVRTC's own headers use single ones), so that
-each variant is a compilation of its own, kept on disk under the hash of everything that went in.
+A source is a `.cu` file of this folder; `_device.cuh` is put in front of it, and the text of other
+`.cuh` files of the folder in place of their includes. Sizes and types come in as macros (of two
+letters or more: NVRTC's own headers use single ones), so that each variant is a compilation of its
+own, kept on disk under the hash of everything that went in.
 Nothing here needs nvcc, CUDA headers or a C++ compiler. `compile_source` needs no GPU either.
 """
 
@@ -12,6 +13,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import struct
 import sys
 import tempfile
@@ -57,8 +59,13 @@ def has_nvrtc() -> bool:
 
 @functools.cache
 def read_source(name: str) -> str:
-    """Return the text of `kernels/<name>.cu` behind the shared device helpers."""
-    return "".join((FOLDER / file).read_text() for file in ("_device.cuh", f"{name}.cu"))
+    """Return the text of `kernels/<name>.cu` with its includes, behind the device helpers."""
+    return (FOLDER / "_device.cuh").read_text() + _with_includes(f"{name}.cu")
+
+
+def _with_includes(file: str) -> str:
+    text = (FOLDER / file).read_text()
+    return re.sub(r'^#include "(\w+\.cuh)"$', lambda m: _with_includes(m[1]), text, flags=re.M)
 
 
 def compile_source(name: str, macros: tuple[tuple[str, str | int], ...], arch: int) -> bytes:

@@ -28,6 +28,7 @@ def has_triton() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
+@torch.compiler.assume_constant_result
 def has_nvrtc() -> bool:
     """Tell whether CUDA kernels can be compiled at run time here."""
     from pcmamba.kernels import _nvrtc

@@ -131,6 +131,10 @@ def _launchers(impl: str) -> Any:
         from pcmamba.kernels import selective_scan_cpu
 
         return selective_scan_cpu
+    if impl == "nvrtc":
+        from pcmamba.kernels import selective_scan_nvrtc
+
+        return selective_scan_nvrtc
     from pcmamba.kernels import selective_scan_triton
 
     return selective_scan_triton

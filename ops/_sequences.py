@@ -8,6 +8,8 @@ from torch import Tensor
 from pcmamba.ops._check import check_offsets
 from pcmamba.ops._impl import resolve_impl
 
+MOST_NVRTC_STATES = 64
+
 
 def check_floats(**named: Tensor | None) -> None:
     """Check that every tensor is real floating point.
@@ -35,7 +37,7 @@ def resolve_sequence_impl(
 ) -> str:
     """Choose the implementation by device; float64 anywhere means the reference.
 
-    `available` and `prefer_nvrtc` are those of `resolve_impl`.
+    The keywords are those of `resolve_impl`.
 
     Raises:
         TypeError: `impl` names a kernel and a tensor is float64.
@@ -48,6 +50,28 @@ def resolve_sequence_impl(
         raise TypeError(
             f"impl={impl!r} must get float16, bfloat16 or float32, got float64; "
             "impl='reference' or 'auto' takes it"
+        )
+    return chosen
+
+
+def resolve_scan_impl(impl: str, leading: Tensor, *others: Tensor | None, states: int) -> str:
+    """Choose the implementation of a scan of `states` states a channel.
+
+    Raises:
+        NotImplementedError: "nvrtc" is asked for more states than its kernels hold.
+        TypeError: `impl` names a kernel and a tensor is float64.
+    """
+    chosen = resolve_sequence_impl(
+        impl,
+        leading,
+        *others,
+        available=("cpu", "triton", "nvrtc"),
+        prefer_nvrtc=0 < states <= MOST_NVRTC_STATES,
+    )
+    if chosen == "nvrtc" and states > MOST_NVRTC_STATES:
+        raise NotImplementedError(
+            f"A must have at most {MOST_NVRTC_STATES} states for impl='nvrtc', got {states}; "
+            "impl='triton' takes more"
         )
     return chosen
 
@@ -91,7 +115,9 @@ def check_index(**named: Tensor | None) -> None:
 
 def dense_offsets(batch: int, length: int, device: torch.device) -> Tensor:
     """Return the offsets (B + 1,) of a dense batch whose rows lie one after another."""
-    return torch.arange(batch + 1, device=device) * length
+    if length == 0:
+        return torch.zeros(batch + 1, dtype=torch.int64, device=device)
+    return torch.arange(0, batch * length + 1, length, device=device)
 
 
 def flatten_rows(tensor: Tensor | None) -> Tensor | None:
@@ -102,3 +128,28 @@ def flatten_rows(tensor: Tensor | None) -> Tensor | None:
 def unit_stride(*tensors: Tensor | None) -> list[Tensor | None]:
     """Copy the tensors whose last axis is not contiguous."""
     return [t if t is None or t.stride(-1) == 1 else t.contiguous() for t in tensors]
+
+
+def row_order(x: Tensor, perm: Tensor, offsets: Tensor | None) -> Tensor:
+    """Return perm (B, L) or (T,) as rows (T,) of the flattened tensor."""
+    if offsets is None:
+        offsets = dense_offsets(x.shape[0], x.shape[1], x.device)
+    flat = perm.flatten()
+    if not torch.compiler.is_compiling():
+        check_sequence_values(len(flat), offsets, flat)
+    return flat + offsets[:-1].repeat_interleave(offsets.diff(), output_size=len(flat))
+
+
+def take_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
+    """Gather rows (T,) of a tensor whose leading axes are flattened for it."""
+    if order is None:
+        return tensor
+    return tensor.reshape(-1, tensor.shape[-1]).index_select(0, order).view(tensor.shape)
+
+
+def put_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
+    """Undo `take_rows`."""
+    if order is None:
+        return tensor
+    rows = tensor.reshape(-1, tensor.shape[-1])
+    return torch.zeros_like(rows).index_copy(0, order, rows).view(tensor.shape)

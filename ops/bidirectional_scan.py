@@ -16,7 +16,15 @@ from torch.nn import functional as F
 
 from pcmamba.ops._check import check_shapes
 from pcmamba.ops._impl import Impl
-from pcmamba.ops._sequences import check_index, check_sequence_values, dense_offsets
+from pcmamba.ops._sequences import (
+    check_index,
+    dense_offsets,
+    flatten_rows,
+    put_rows,
+    row_order,
+    take_rows,
+)
+from pcmamba.ops.bidirectional_core import CoreBranch, convolve_pair, scan_pair, takes_pair
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.selective_scan import selective_scan
 
@@ -73,21 +81,25 @@ def bidirectional_scan(
         perm: (B, L) or (T,) int64 permutation of each sequence's rows: the branches meet row
             perm[t] at step t, and y stays in the order of `x`.
         offsets: (B + 1,) int64 for the ragged form, rising from 0 to T.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back.
 
     Returns:
         (B, L, D) in the dtype of `x`.
 
     Raises:
+        NotImplementedError: The branches differ in states, taps or dtypes and `impl` is "nvrtc".
         ValueError: Shapes disagree, or (CPU) `offsets` or `perm` hold values out of range.
         TypeError: A dtype is wrong, or float64 meets an `impl` that is not "reference".
 
     Source: Zhu et al., Vision Mamba (2024), section 3.3; Han et al., Mamba3D (2024).
     """
     _check(x, z, branches, perm, offsets)
-    order = None if perm is None else _row_order(x, perm, offsets)
-    rows = _take_rows(x, order)
-    gate = None if z is None else _take_rows(z, order)
+    floats = [t for branch in branches for t in branch if isinstance(t, Tensor)]
+    if takes_pair(impl, x, z, branches, branches[0].channel_reverse, *floats):
+        return _scan_both(x, z, branches, perm, offsets)
+    order = None if perm is None else row_order(x, perm, offsets)
+    rows = take_rows(x, order)
+    gate = None if z is None else take_rows(z, order)
     straight = [branch for branch in branches if not branch.channel_reverse]
     crossed = [_turn_channels(branch) for branch in branches if branch.channel_reverse]
     swapped = (rows, None) if gate is None else (gate, rows)
@@ -96,7 +108,7 @@ def bidirectional_scan(
         for pair, group in (((rows, gate), straight), (swapped, crossed))
         if group
     ]
-    return _put_rows(functools.reduce(torch.add, parts).to(x.dtype), order)
+    return put_rows(functools.reduce(torch.add, parts).to(x.dtype), order)
 
 
 def _check(
@@ -130,6 +142,34 @@ def _check_branch(owner: str, branch: ScanBranch, channels: int) -> None:
     check_shapes(**{f"{owner}x_proj": (branch.x_proj, f"{width} {channels}")})
 
 
+def _scan_both(
+    x: Tensor,
+    z: Tensor | None,
+    branches: tuple[ScanBranch, ScanBranch],
+    perm: Tensor | None,
+    offsets: Tensor | None,
+) -> Tensor:
+    """Run the kernels that take both branches at once, and the projections between them."""
+    crossed = branches[1].channel_reverse
+    first, second = branches[0], _turn_channels(branches[1]) if crossed else branches[1]
+    rows, gate, order = (flatten_rows(t) if offsets is None else t for t in (x, z, perm))
+    if offsets is None:
+        offsets = dense_offsets(x.shape[0], x.shape[1], x.device)
+    assert rows is not None
+    v = convolve_pair(rows, gate, (first, second), crossed, order, offsets)
+    pair = _project(v[0], first, False), _project(v[1], second, crossed)
+    return scan_pair(v, rows, gate, pair, order, offsets).view(x.shape)
+
+
+def _project(v: Tensor, branch: ScanBranch, crossed: bool) -> CoreBranch:
+    rank, states = branch.dt_proj.shape[1], branch.A_log.shape[1]
+    steps, B, C = torch.split(F.linear(v, branch.x_proj), [rank, states, states], dim=-1)
+    return CoreBranch(
+        *(branch.conv_weight, branch.conv_bias, F.linear(steps, branch.dt_proj), B, C),
+        *(branch.dt_bias, branch.A_log, branch.D, branch.reverse, crossed),
+    )
+
+
 def _gated_sum(
     x: Tensor, gate: Tensor | None, branches: list[ScanBranch], offsets: Tensor | None, impl: Impl
 ) -> Tensor:
@@ -159,26 +199,3 @@ def _turn_channels(branch: ScanBranch) -> ScanBranch:
         for name in ("conv_weight", "conv_bias", "dt_proj", "dt_bias", "A_log", "D")
     }
     return branch._replace(**turned, x_proj=branch.x_proj.flip(1))
-
-
-def _row_order(x: Tensor, perm: Tensor, offsets: Tensor | None) -> Tensor:
-    """Return perm (B, L) or (T,) as rows (T,) of the flattened tensor."""
-    if offsets is None:
-        offsets = dense_offsets(x.shape[0], x.shape[1], x.device)
-    flat = perm.flatten()
-    if not torch.compiler.is_compiling():
-        check_sequence_values(len(flat), offsets, flat)
-    return flat + offsets[:-1].repeat_interleave(offsets.diff(), output_size=len(flat))
-
-
-def _take_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
-    if order is None:
-        return tensor
-    return tensor.reshape(-1, tensor.shape[-1]).index_select(0, order).view(tensor.shape)
-
-
-def _put_rows(tensor: Tensor, order: Tensor | None) -> Tensor:
-    if order is None:
-        return tensor
-    rows = tensor.reshape(-1, tensor.shape[-1])
-    return torch.zeros_like(rows).index_copy(0, order, rows).view(tensor.shape)

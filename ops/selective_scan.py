@@ -25,7 +25,7 @@ from pcmamba.ops._sequences import (
     check_sequence_values,
     dense_offsets,
     flatten_rows,
-    resolve_sequence_impl,
+    resolve_scan_impl,
     working_dtype,
 )
 
@@ -89,7 +89,7 @@ def selective_scan(
         perm: (B, L) int64 permutation of each sequence's rows: step t reads row perm[t] of u,
             delta, B, C and z, and writes row perm[t] of y. On a GPU its range is not checked.
         offsets: (B + 1,) int64 for the ragged form, rising from 0 to T.
-        impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
+        impl: "reference", "cpu", "triton", "nvrtc" or "auto". A named choice never falls back.
 
     Returns:
         y: (B, L, D) in the dtype of `u`.
@@ -98,13 +98,14 @@ def selective_scan(
     Raises:
         ValueError: Shapes disagree, or (CPU) `offsets` or `perm` hold values out of range.
         TypeError: A dtype is wrong, or float64 meets an `impl` that is not "reference".
-        NotImplementedError: The result is differentiated twice, other than by "reference".
+        NotImplementedError: The result is differentiated twice, other than by "reference", or
+            "nvrtc" is asked for more than 64 states.
 
     Source: Gu and Dao, Mamba (2023), section 3.
     """
     inputs = _Inputs(u, delta, A, B, C, D, z, delta_bias, initial_state, perm, offsets)
     _check(inputs)
-    chosen = resolve_sequence_impl(impl, *inputs[:9])
+    chosen = resolve_scan_impl(impl, *inputs[:9], states=A.shape[1])
     if chosen == "reference":
         y, last_state = selective_scan_reference(*inputs, delta_softplus, reverse)
     else:

@@ -71,7 +71,7 @@ def values_and_gradients(
         leaf.requires_grad_()
     y = bidirectional_scan(x, z, branches, **options)
     draw = torch.Generator().manual_seed(1)
-    weights = torch.randn(y.shape, generator=draw, dtype=torch.float64).to(y.dtype)
+    weights = torch.randn(y.shape, generator=draw, dtype=torch.float64).to(y)
     leaves = leaves_of(x, z, branches)
     grads = torch.autograd.grad(y, leaves, weights, materialize_grads=True)
     return [y.detach(), *grads]
@@ -249,3 +249,48 @@ def test_errors_of_a_branch(name: str, shape: tuple[int, ...], message: str) -> 
     second = second._replace(**{name: torch.ones(shape, dtype=torch.float64)})
     with pytest.raises(ValueError, match=message):
         bidirectional_scan(x, z, (first, second))
+
+
+def on_gpu(
+    x: Tensor, z: Tensor, branches: tuple[ScanBranch, ScanBranch]
+) -> tuple[Tensor, Tensor, tuple[ScanBranch, ScanBranch]]:
+    first, second = (
+        ScanBranch(*(v.cuda() if isinstance(v, Tensor) else v for v in branch))
+        for branch in branches
+    )
+    return x.cuda(), z.cuda(), (first, second)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("flags", [TOKEN, CHANNEL])
+@pytest.mark.parametrize("with_perm", [False, True], ids=["", "perm"])
+def test_nvrtc_as_good_as_eager(flags: dict[str, bool], with_perm: bool) -> None:
+    inputs = on_gpu(*make_inputs(63, torch.float32, **flags))
+    perm = torch.stack([torch.randperm(63) for _ in range(2)]).cuda() if with_perm else None
+    exact = [t.cuda() for t in values_and_gradients(*_double(*inputs), impl="reference", perm=perm)]
+    eager = values_and_gradients(*inputs, impl="reference", perm=perm)
+    actual = values_and_gradients(*inputs, impl="nvrtc", perm=perm)
+    for got, near, want in zip(actual, eager, exact, strict=True):
+        allowed = 2 * (near.double() - want).abs().max() + 2**-21 * want.abs().max()
+        assert (got.double() - want).abs().max() <= allowed
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("flags", [TOKEN, CHANNEL])
+def test_nvrtc_compiles_without_a_break(flags: dict[str, bool]) -> None:
+    x, z, branches = on_gpu(*make_inputs(6, torch.float32, **flags))
+    leaves = [leaf.requires_grad_() for leaf in leaves_of(x, z, branches)]
+    compiled = torch.compile(bidirectional_scan, fullgraph=True, backend="aot_eager")
+    results = []
+    for function in (bidirectional_scan, compiled):
+        y = function(x, z, branches, impl="nvrtc")
+        results.append([y, *torch.autograd.grad(y.sum(), leaves)])
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want)
+
+
+@pytest.mark.gpu
+def test_nvrtc_same_bits_again() -> None:
+    inputs = on_gpu(*make_inputs(300, torch.float32, reverse=True))
+    first, again = (values_and_gradients(*inputs, impl="nvrtc") for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))

@@ -69,7 +69,7 @@ def values_and_gradients(inputs: Inputs, **more: Any) -> dict[str, Tensor]:
     grads = torch.autograd.grad(
         [y, last],
         [leaves[k] for k in names],
-        [w.to(t.dtype) for w, t in zip(weights, (y, last), strict=True)],
+        [w.to(t) for w, t in zip(weights, (y, last), strict=True)],
         materialize_grads=True,  # without steps the reference reads nothing but the state
     )
     return {"y": y.detach(), "last_state": last.detach()} | dict(zip(names, grads, strict=True))
@@ -462,3 +462,129 @@ def test_errors_of_ragged_batches(
         inputs.pop("initial_state")
     with pytest.raises(error, match=message):
         selective_scan(**inputs, offsets=offsets, impl=impl)
+
+
+def on_gpu(inputs: Inputs) -> Inputs:
+    return {k: v.cuda() if isinstance(v, Tensor) else v for k, v in inputs.items()}
+
+
+def make_perm(batch: int, length: int) -> Tensor:
+    draw = torch.Generator().manual_seed(0)
+    return torch.stack([torch.randperm(length, generator=draw) for _ in range(batch)]).cuda()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("impl", ["triton", "nvrtc"])
+@pytest.mark.parametrize(
+    ("sizes", "dtype", "reverse"),
+    [
+        pytest.param((2, 100, 96, 16), torch.bfloat16, False, id="bfloat16"),
+        pytest.param((2, 63, 64, 16), torch.float32, True, id="float32, reverse"),
+        pytest.param((2, 70, 70, 16), torch.float16, True, id="float16, reverse"),
+        pytest.param((2, 37, 37, 3), torch.bfloat16, False, id="odd, 3 states"),
+        pytest.param((1, 41, 48, 8), torch.float32, False, id="8 states"),
+        pytest.param((1, 41, 48, 33), torch.float32, True, id="33 states"),
+        pytest.param((1, 41, 48, 64), torch.bfloat16, False, id="64 states"),
+        pytest.param((1, 1, 1, 1), torch.float32, False, id="ones"),
+        pytest.param((2, 0, 5, 3), torch.float32, False, id="no steps"),
+        pytest.param((0, 4, 5, 3), torch.float32, False, id="no sequences"),
+    ],
+)
+def test_gpu_as_good_as_eager(
+    sizes: tuple[int, int, int, int], dtype: torch.dtype, reverse: bool, impl: str
+) -> None:
+    assert_as_good_as_eager(on_gpu(make_inputs(*sizes, dtype)), impl, reverse=reverse)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("left_out", [("z",), ("D", "z", "delta_bias", "initial_state")])
+def test_nvrtc_without_options(left_out: tuple[str, ...]) -> None:
+    inputs = {k: v for k, v in make_inputs(2, 40, 64, 16).items() if k not in left_out}
+    assert_as_good_as_eager(on_gpu(inputs), "nvrtc")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["u", "delta", "B", "z"])
+def test_nvrtc_takes_mixed_types(name: str) -> None:
+    inputs = on_gpu(make_inputs(2, 40, 64, 16, torch.bfloat16))
+    assert_as_good_as_eager(inputs | {name: inputs[name].float()}, "nvrtc")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+def test_nvrtc_ragged_with_perm(cut: bool, reverse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if cut:
+        from pcmamba.kernels import selective_scan_nvrtc
+
+        monkeypatch.setattr(selective_scan_nvrtc, "FEWEST_BLOCKS", 10**5)
+        monkeypatch.setattr(selective_scan_nvrtc, "SHORTEST_PART", 32)
+    lengths = [0, 135, 1, 0, 164]
+    inputs = change(make_inputs(1, sum(lengths), 64, 16), ROWS, lambda t: t[0])
+    inputs["initial_state"] = torch.randn(5, 64, 16, generator=torch.Generator().manual_seed(1))
+    offsets = torch.tensor([0, *lengths]).cumsum(0).cuda()
+    perm = torch.cat([make_perm(1, length)[0] for length in lengths])
+    assert_as_good_as_eager(on_gpu(inputs), "nvrtc", offsets=offsets, perm=perm, reverse=reverse)
+
+
+@pytest.mark.gpu
+def test_nvrtc_reads_strided_slices() -> None:
+    inputs = make_inputs(2, 40, 65, 17)
+    inputs = change(inputs, ("u", "delta", "z", "B", "C"), lambda t: t[..., 1:])
+    inputs = change(inputs, ("A",), lambda t: t[1:, 1:])
+    inputs = change(inputs, ("D", "delta_bias"), lambda t: t[1:])
+    inputs = change(inputs, ("initial_state",), lambda t: t[:, 1:, 1:])
+    assert_as_good_as_eager(on_gpu(inputs), "nvrtc")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shape", [(3, 70, 200, 16), (1, 4000, 64, 16)], ids=["short", "cut"])
+def test_nvrtc_same_bits_again(shape: tuple[int, int, int, int]) -> None:
+    inputs = on_gpu(make_inputs(*shape, torch.bfloat16))
+    first, again = (values_and_gradients(inputs, impl="nvrtc") for _ in range(2))
+    for name, value in first.items():
+        assert torch.equal(value, again[name]), name
+
+
+@pytest.mark.gpu
+def test_nvrtc_batch_mates_change_nothing() -> None:
+    inputs = on_gpu(make_inputs(3, 70, 64, 16))
+    own = (*ROWS, "initial_state")
+    alone = change(inputs, own, lambda t: t[1:2])
+    broken = change(inputs, own, lambda t: t.clone())
+    for name in own:
+        if name in broken:
+            broken[name][0] = math.nan
+    assert torch.equal(scan(broken, impl="nvrtc")[0][1:2], scan(alone, impl="nvrtc")[0])
+
+
+@pytest.mark.gpu
+def test_nvrtc_passes_opcheck() -> None:
+    inputs = on_gpu(make_inputs(1, 20, 32, 4))
+    flat = change(inputs, ROWS, lambda t: t[0])
+    names = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
+    tensors = [flat[name].requires_grad_() for name in names]
+    offsets = torch.tensor([0, 20], device="cuda")
+    torch.library.opcheck(selective_scan_fwd, (*tensors, None, offsets, True, False, "nvrtc"))
+
+
+@pytest.mark.gpu
+def test_nvrtc_beyond_31_bits() -> None:
+    rows, channels, tail = 2**20 + 100, 2048, 100
+    u = torch.randn(rows, channels, device="cuda", dtype=torch.bfloat16)
+    assert u.numel() > 2**31
+    B, C = torch.randn(2, rows, 4, device="cuda", dtype=torch.bfloat16)
+    inputs = {"u": u, "delta": u, "A": -torch.ones(channels, 4, device="cuda"), "B": B, "C": C}
+    inputs["delta_softplus"] = True
+    whole = torch.tensor([0, rows - tail, rows], device="cuda")
+    y, last = scan(inputs, offsets=whole, impl="nvrtc")
+    end = {k: v[-tail:] if k in ROWS else v for k, v in inputs.items()}
+    alone, alone_last = scan(end, offsets=torch.tensor([0, tail], device="cuda"), impl="nvrtc")
+    assert torch.equal(y[-tail:], alone)
+    assert torch.equal(last[1:], alone_last)
+
+
+@pytest.mark.gpu
+def test_nvrtc_refuses_more_states_than_it_holds() -> None:
+    with pytest.raises(NotImplementedError, match=r"A must have at most 64 states .* got 65"):
+        scan(on_gpu(make_inputs(1, 3, 2, 65)), impl="nvrtc")
