@@ -5,6 +5,7 @@ from pcmamba.ops.ball_query import ball_query
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
+from pcmamba.ops.gfcp import gfcp
 from pcmamba.ops.group import group
 from pcmamba.ops.group_std import group_std
 from pcmamba.ops.interpolate_knn import interpolate_knn
@@ -26,6 +27,7 @@ __all__ = [
     "bidirectional_scan",
     "causal_conv1d",
     "farthest_point_sample",
+    "gfcp",
     "group",
     "group_std",
     "interpolate_knn",
