@@ -4,6 +4,7 @@ from pcmamba.ops._impl import Impl
 from pcmamba.ops.ball_query import ball_query
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
+from pcmamba.ops.chamfer_distance import chamfer_distance
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.gfcp import gfcp
 from pcmamba.ops.group import group
@@ -26,6 +27,7 @@ __all__ = [
     "ball_query",
     "bidirectional_scan",
     "causal_conv1d",
+    "chamfer_distance",
     "farthest_point_sample",
     "gfcp",
     "group",
