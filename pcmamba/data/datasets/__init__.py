@@ -9,8 +9,9 @@ from pcmamba.registry import Registry
 DATASETS: Registry[type[Any]] = Registry("data set")
 
 # Below the registry, since each of them adds itself to it.
+from pcmamba.data.datasets.few_shot import FewShot  # noqa: E402
 from pcmamba.data.datasets.folder import Folder  # noqa: E402
 from pcmamba.data.datasets.modelnet40 import ModelNet40  # noqa: E402
 from pcmamba.data.datasets.shapes import Shapes  # noqa: E402
 
-__all__ = ["DATASETS", "Folder", "ModelNet40", "Shapes"]
+__all__ = ["DATASETS", "FewShot", "Folder", "ModelNet40", "Shapes"]
