@@ -9,7 +9,8 @@ import torch
 
 from pcmamba.data.datasets import DATASETS, FewShot
 
-SHAPES = {"base": "shapes", "base_options": {"num_points": 64}}
+SIZES = {"num_points": 64, "train_size": 160, "test_size": 96}
+SHAPES = {"base": "shapes", "base_options": SIZES}
 
 
 def test_a_fold_has_the_classes_and_clouds_asked_for() -> None:
@@ -18,7 +19,7 @@ def test_a_fold_has_the_classes_and_clouds_asked_for() -> None:
     assert train.labels.tolist() == sorted([0, 1, 2, 3] * 3)
     assert test.labels.bincount().tolist() == [5] * 4
     assert train.class_names == test.class_names
-    whole = DATASETS["shapes"](root=None, num_points=64).load("train")
+    whole = DATASETS["shapes"](root=None, **SIZES).load("train")
     for i, name in enumerate(train.ids):
         row = whole.ids.index(name)
         assert torch.equal(train.points[i], whole.points[row])
