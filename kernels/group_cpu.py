@@ -14,8 +14,8 @@ from pcmamba.kernels._common import Array, limit_threads
 from pcmamba.kernels.inverse_table_cpu import inverse_table
 
 
-def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None) -> Tensor:
-    """Return feat[idx] + centre (B, M, K, C) in the dtype of `feat`, zeros where idx is -1."""
+def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Return feat[idx] + centre (B, M, K, C) in `dtype`, zeros where idx is -1."""
     rows = feat.detach().float().contiguous()
     added = rows if centre is None else centre.detach().float().contiguous()
     out = torch.empty(*idx.shape, feat.shape[2])
@@ -23,13 +23,16 @@ def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None) -> Tensor:
     _gather_rows(
         rows.numpy(), idx.contiguous().numpy(), added.numpy(), centre is not None, out.numpy()
     )
-    return out.to(feat.dtype)
+    return out.to(dtype)
 
 
 def group_bwd(
-    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool
+    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of `feat` (B, N, C) and of `centre` (B, M, C), empty without one."""
+    """Return the gradients of `feat` (B, N, C) and of `centre` (B, M, C), empty without one.
+
+    Both are of `dtype`.
+    """
     clouds, queries, k, channels = grad.shape
     wide = grad.detach().float().contiguous().numpy()
     dfeat = torch.empty(clouds, num_points, channels)
@@ -39,7 +42,7 @@ def group_bwd(
     _sum_slots(rows, start.numpy(), slot.numpy(), dfeat.numpy())
     if has_centre:
         _sum_neighbours(wide, idx.contiguous().numpy(), dcentre.numpy())
-    return dfeat.to(grad.dtype), dcentre.to(grad.dtype)
+    return dfeat.to(dtype), dcentre.to(dtype)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

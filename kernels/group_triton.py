@@ -9,6 +9,7 @@ order in float32: no atomics, the same bits in every run.
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -25,11 +26,11 @@ def channel_block(channels: int) -> int:
     return min(64, max(16, triton.next_power_of_2(channels)))
 
 
-def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None) -> Tensor:
-    """Return feat[idx] + centre (B, M, K, C), zeros where idx is outside the cloud."""
+def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Return feat[idx] + centre (B, M, K, C) in `dtype`, zeros where idx is outside the cloud."""
     _, num_points, channels = feat.shape
     clouds, queries, k = idx.shape
-    out = feat.new_empty(clouds, queries, k, channels)
+    out = feat.new_empty(clouds, queries, k, channels, dtype=dtype)
     if out.numel() == 0:
         return out
     block = channel_block(channels)
@@ -42,13 +43,16 @@ def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None) -> Tensor:
 
 
 def group_bwd(
-    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool
+    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Return the gradients of `feat` (B, N, C) and of `centre` (B, M, C), empty without one."""
+    """Return the gradients of `feat` (B, N, C) and of `centre` (B, M, C), empty without one.
+
+    Both are of `dtype`.
+    """
     clouds, queries, k, channels = grad.shape
     grad, idx = grad.contiguous(), idx.contiguous()
-    dfeat = grad.new_empty(clouds, num_points, channels)
-    dcentre = grad.new_empty((clouds, queries, channels) if has_centre else (0,))
+    dfeat = grad.new_empty(clouds, num_points, channels, dtype=dtype)
+    dcentre = grad.new_empty((clouds, queries, channels) if has_centre else (0,), dtype=dtype)
     block = channel_block(channels)
     across = triton.cdiv(channels, block)
     if dfeat.numel():

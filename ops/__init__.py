@@ -1,7 +1,10 @@
 """Differentiable operators: meaning, checks, reference and dispatch."""
 
 from pcmamba.ops._impl import Impl
+from pcmamba.ops._norm import RunningStats
 from pcmamba.ops.ball_query import ball_query
+from pcmamba.ops.batch_norm_max import batch_norm_max
+from pcmamba.ops.batch_norm_relu import batch_norm_relu
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.chamfer_distance import chamfer_distance
@@ -13,18 +16,23 @@ from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
 from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
+from pcmamba.ops.permute_rows import permute_rows
 from pcmamba.ops.segment import segment_reduce
 from pcmamba.ops.selective_scan import selective_scan
 from pcmamba.ops.serialize import Scope, Serialization, serialize
+from pcmamba.ops.wide_linear import wide_linear
 
 __all__ = [
     "ORDERS",
     "Impl",
     "Neighbors",
+    "RunningStats",
     "ScanBranch",
     "Scope",
     "Serialization",
     "ball_query",
+    "batch_norm_max",
+    "batch_norm_relu",
     "bidirectional_scan",
     "causal_conv1d",
     "chamfer_distance",
@@ -34,7 +42,9 @@ __all__ = [
     "group_std",
     "interpolate_knn",
     "knn",
+    "permute_rows",
     "segment_reduce",
     "selective_scan",
     "serialize",
+    "wide_linear",
 ]

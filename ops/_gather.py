@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 
-def check_index_type(idx: Tensor) -> None:
-    """Refuse a neighbour table that is not int64.
+def check_index_type(idx: Tensor, name: str = "idx") -> None:
+    """Refuse a table of indices that is not int64.
 
     Raises:
         TypeError: `idx` has another dtype.
     """
     if idx.dtype != torch.int64:
-        raise TypeError(f"idx must be int64, got {idx.dtype}; convert it with idx.long()")
+        raise TypeError(f"{name} must be int64, got {idx.dtype}; convert it with {name}.long()")
 
 
-def check_index_range(idx: Tensor, num_points: int, *, padding: bool) -> None:
+def check_index_range(idx: Tensor, num_points: int, *, padding: bool, name: str = "idx") -> None:
     """Refuse indices outside the cloud. Reads the values only on the CPU.
 
     Raises:
@@ -29,7 +29,7 @@ def check_index_range(idx: Tensor, num_points: int, *, padding: bool) -> None:
     if lowest < least or highest >= num_points:
         meaning = "-1 is padding" if padding else "padding is not allowed here"
         raise ValueError(
-            f"idx must lie in [{least}, {num_points - 1}] ({meaning}), got {lowest} to {highest}"
+            f"{name} must lie in [{least}, {num_points - 1}] ({meaning}), got {lowest} to {highest}"
         )
 
 

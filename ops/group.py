@@ -22,6 +22,7 @@ def group(
     idx: Tensor,
     *,
     centre: Tensor | None = None,
+    dtype: torch.dtype | None = None,
     impl: Impl = "auto",
 ) -> Tensor:
     """Gather the neighbours of each query and add the query's own row to them.
@@ -34,10 +35,12 @@ def group(
             since the host would have to wait: an index out of range reads as padding there.
         centre: (B, M, C) row added to the neighbours of each query, of the dtype of `feat`;
             differentiable. None adds nothing.
+        dtype: Of the result, None for that of `feat`. Sums of large numbers that nearly cancel
+            keep their digits if they are rounded to half precision only now.
         impl: "reference", "cpu", "triton" or "auto". A named choice never falls back.
 
     Returns:
-        (B, M, K, C) in the dtype of `feat`; zeros, without the centre, where `idx` is -1.
+        (B, M, K, C) in `dtype`; zeros, without the centre, where `idx` is -1.
 
     Raises:
         ValueError: Shapes disagree, or (CPU) an index is outside [-1, N - 1].
@@ -55,9 +58,10 @@ def group(
     if chosen == "reference":
         if not torch.compiler.is_compiling():
             check_index_range(idx, feat.shape[1], padding=True)
-        return group_reference(feat, idx, centre=centre)
-    _check_dtype(feat, chosen)
-    return group_fwd(feat, idx, centre, chosen)
+        return group_reference(feat, idx, centre=centre).to(dtype or feat.dtype)
+    _check_dtype("feat", feat.dtype, chosen)
+    _check_dtype("dtype", dtype or feat.dtype, chosen)
+    return group_fwd(feat, idx, centre, dtype or feat.dtype, chosen)
 
 
 def group_reference(feat: Tensor, idx: Tensor, *, centre: Tensor | None = None) -> Tensor:
@@ -68,53 +72,55 @@ def group_reference(feat: Tensor, idx: Tensor, *, centre: Tensor | None = None) 
     return (rows + centre[:, :, None]).masked_fill((idx < 0)[..., None], 0)
 
 
-def _check_dtype(feat: Tensor, impl: str) -> None:
-    if feat.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+def _check_dtype(name: str, dtype: torch.dtype, impl: str) -> None:
+    if dtype not in (torch.float16, torch.bfloat16, torch.float32):
         raise TypeError(
-            f"feat must be float16, bfloat16 or float32 for impl={impl!r}, got {feat.dtype}; "
+            f"{name} must be float16, bfloat16 or float32 for impl={impl!r}, got {dtype}; "
             "impl='reference' takes it"
         )
 
 
 @torch.library.custom_op("pcmamba::group_fwd", mutates_args=())
-def group_fwd(feat: Tensor, idx: Tensor, centre: Tensor | None, impl: str) -> Tensor:
-    """Launch the forward pass of `group`."""
+def group_fwd(
+    feat: Tensor, idx: Tensor, centre: Tensor | None, dtype: torch.dtype, impl: str
+) -> Tensor:
+    """Launch the forward pass of `group`, with a result of `dtype`."""
     check_index_range(idx, feat.shape[1], padding=True)
-    return _launchers(impl).group_fwd(feat, idx, centre)
+    return _launchers(impl).group_fwd(feat, idx, centre, dtype)
 
 
 @torch.library.custom_op("pcmamba::group_bwd", mutates_args=())
 def group_bwd(
-    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool, impl: str
+    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool, dtype: torch.dtype, impl: str
 ) -> tuple[Tensor, Tensor]:
-    """Launch the backward pass of `group`; the second gradient is empty without a centre."""
-    return _launchers(impl).group_bwd(grad, idx, num_points, has_centre)
+    """Launch the backward pass: gradients of `dtype`, the second one empty without a centre."""
+    return _launchers(impl).group_bwd(grad, idx, num_points, has_centre, dtype)
 
 
 @group_fwd.register_fake
-def _(feat: Tensor, idx: Tensor, centre: Tensor | None, impl: str) -> Tensor:
-    return feat.new_empty(*idx.shape, feat.shape[2])
+def _(feat: Tensor, idx: Tensor, centre: Tensor | None, dtype: torch.dtype, impl: str) -> Tensor:
+    return feat.new_empty(*idx.shape, feat.shape[2], dtype=dtype)
 
 
 @group_bwd.register_fake
 def _(
-    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool, impl: str
+    grad: Tensor, idx: Tensor, num_points: int, has_centre: bool, dtype: torch.dtype, impl: str
 ) -> tuple[Tensor, Tensor]:
     clouds, queries, _, channels = grad.shape
-    dcentre = grad.new_empty((clouds, queries, channels) if has_centre else (0,))
-    return grad.new_empty(clouds, num_points, channels), dcentre
+    dcentre = grad.new_empty((clouds, queries, channels) if has_centre else (0,), dtype=dtype)
+    return grad.new_empty(clouds, num_points, channels, dtype=dtype), dcentre
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    feat, idx, centre, impl = inputs
+    feat, idx, centre, _, impl = inputs
     ctx.save_for_backward(idx)
-    ctx.rest = (feat.shape[1], centre is not None, impl)
+    ctx.rest = (feat.shape[1], centre is not None, feat.dtype, impl)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     (idx,) = ctx.saved_tensors
     dfeat, dcentre = group_bwd(grad, idx, *ctx.rest)
-    return dfeat, None, dcentre if ctx.rest[1] else None, None
+    return dfeat, None, dcentre if ctx.rest[1] else None, None, None
 
 
 group_fwd.register_autograd(_backward, setup_context=_save)

@@ -25,9 +25,8 @@ from pcmamba.nn import (
     LocalGrouper,
     MambaBlock,
     NeighbourPool,
-    take_rows,
 )
-from pcmamba.ops import Scope, serialize
+from pcmamba.ops import Scope, permute_rows, serialize
 from pcmamba.ops._check import check_shapes
 
 if TYPE_CHECKING:
@@ -184,8 +183,8 @@ class PCMStage(nn.Module):
         self, xyz: Tensor, x: Tensor, residual: Tensor | None, order: str
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         perm = serialize(xyz, order, grid_size=self.grid_size, parity=self.parity, seed=0).perm
-        stream = None if residual is None else take_rows(residual, perm)
-        return take_rows(xyz, perm), take_rows(x, perm), stream
+        stream = None if residual is None else permute_rows(residual, perm)
+        return permute_rows(xyz, perm), permute_rows(x, perm), stream
 
     def _layer(
         self,

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pcmamba.nn.reorder import take_rows
-from pcmamba.ops import farthest_point_sample, group, group_std, knn
+from pcmamba.ops import farthest_point_sample, group, group_std, knn, permute_rows, wide_linear
 
 SIGMA_EPS = 1e-5
+HALVES = (torch.float16, torch.bfloat16)
 
 
 class Centres(NamedTuple):
@@ -77,10 +77,11 @@ class LocalGrouper(nn.Module):
         """
         centres = self.sample(xyz, feat, residual)
         idx = knn(centres.xyz, xyz, self.neighbours).idx
-        # Half precision would lose the small differences of coordinates that make up a group.
+        # Half precision would lose the small differences of coordinates that make up a group, if
+        # it came before the difference is taken.
         with torch.autocast(xyz.device.type, enabled=False):
             points, centre = self._project(xyz, feat, centres, idx)
-        return centres, group(points, idx, centre=centre)
+        return centres, group(points, idx, centre=centre, dtype=_row_dtype(xyz))
 
     def sample(self, xyz: Tensor, feat: Tensor, residual: Tensor | None) -> Centres:
         """Keep N // reducer points: farthest points from the first on, in sequence order."""
@@ -91,8 +92,8 @@ class LocalGrouper(nn.Module):
         if self.reducer == 1:
             return Centres(xyz, feat, residual, None)
         rows = farthest_point_sample(xyz, count).sort(dim=1).values
-        kept = None if residual is None else take_rows(residual, rows)
-        return Centres(take_rows(xyz, rows), take_rows(feat, rows), kept, rows)
+        kept = None if residual is None else permute_rows(residual, rows)
+        return Centres(permute_rows(xyz, rows), permute_rows(feat, rows), kept, rows)
 
     def compared(self, xyz: Tensor, feat: Tensor) -> Tensor:
         """Return what is compared between a point and its centre: features, then coordinates."""
@@ -114,9 +115,31 @@ class LocalGrouper(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         points, anchor = self.compared(xyz, feat), self.compared(centres.xyz, centres.feat)
         scale = 1.0 / (group_std(points, idx, anchor) + SIGMA_EPS)
-        width = points.shape[-1]
-        weight, own_weight = self.projection.weight.tensor_split([width], dim=1)
-        points = nn.functional.linear(points, weight * self.alpha) * scale[:, None, None]
-        anchor = points if centres.rows is None else take_rows(points, centres.rows)
-        own = nn.functional.linear(centres.feat.to(xyz.dtype), own_weight, weight @ self.beta)
-        return points, own - anchor
+        weight, own_weight = self.projection.weight.tensor_split([points.shape[-1]], dim=1)
+        points = self._compared_rows(points, feat, weight * self.alpha) * scale[:, None, None]
+        anchor = points if centres.rows is None else permute_rows(points, centres.rows)
+        constant = weight @ self.beta
+        if centres.feat.dtype not in HALVES:
+            own = nn.functional.linear(centres.feat.to(xyz.dtype), own_weight, constant)
+            return points, own - anchor
+        return points, _wide(centres.feat, own_weight) + (constant - anchor)
+
+    def _compared_rows(self, points: Tensor, feat: Tensor, weight: Tensor) -> Tensor:
+        """Project what is compared; features in half precision need not be widened for it."""
+        if feat.dtype not in HALVES:
+            return nn.functional.linear(points, weight)
+        inner = feat.shape[-1]
+        rows = _wide(feat, weight[:, :inner])
+        if not self.use_xyz:
+            return rows
+        return rows + nn.functional.linear(points[..., inner:], weight[:, inner:])
+
+
+def _wide(x: Tensor, weight: Tensor) -> Tensor:
+    return wide_linear(x.flatten(0, 1), weight).view(*x.shape[:2], -1)
+
+
+def _row_dtype(xyz: Tensor) -> torch.dtype:
+    """Return the dtype of the groups: autocast's where it is on."""
+    kind = xyz.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else xyz.dtype

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
+
+from pcmamba.ops import RunningStats, batch_norm_max, batch_norm_relu
 
 
 class NormReLU(nn.Module):
@@ -14,8 +18,10 @@ class NormReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each channel over every leading axis, then cut at zero."""
-        rows = self.norm(x.reshape(-1, x.shape[-1]))
-        return nn.functional.relu(rows).view(x.shape)
+        rows = x.reshape(-1, x.shape[-1])
+        if isinstance(self.norm, nn.SyncBatchNorm):
+            return nn.functional.relu(self.norm(rows)).view(x.shape)
+        return batch_norm_relu(rows, **_begin(self.norm)).view(x.shape)
 
 
 class LinearNormReLU(nn.Sequential):
@@ -34,7 +40,7 @@ class NeighbourPool(nn.Module):
 
     Args:
         channels: C of the groups.
-        blocks: Residual blocks.
+        blocks: Residual blocks, at least one.
 
     Source: Ma et al., PointMLP (2022), section 3.1.
     """
@@ -47,9 +53,11 @@ class NeighbourPool(nn.Module):
     def forward(self, groups: Tensor) -> Tensor:
         """Pool (B, S, K, C) over the neighbours to (B, S, C)."""
         x = self.start(groups)
-        for i, block in enumerate(self.blocks):
-            x = block(x) if i == 0 else block(nn.functional.relu(x))
-        return nn.functional.relu(x.max(dim=2).values)
+        for block in self.blocks[:-1]:
+            x = nn.functional.relu(block(x))
+        last = self.blocks[-1]
+        assert isinstance(last, ResidualPointMLP)
+        return last.strongest(x)
 
 
 class ResidualPointMLP(nn.Module):
@@ -65,3 +73,25 @@ class ResidualPointMLP(nn.Module):
         """Return the sum before its ReLU."""
         y = self.outer(self.inner(x))
         return x + self.norm(y.reshape(-1, y.shape[-1])).view(y.shape)
+
+    def strongest(self, x: Tensor) -> Tensor:
+        """Return the maximum of the sum over the neighbours of (B, S, K, C), after its ReLU."""
+        if isinstance(self.norm, nn.SyncBatchNorm):
+            return nn.functional.relu(self(x).max(dim=2).values)
+        y = self.outer(self.inner(x))
+        return batch_norm_max(y, x.to(y.dtype), **_begin(self.norm))
+
+
+def _begin(norm: nn.BatchNorm1d) -> dict[str, Any]:
+    """Count a batch in training, and return what the ops take of a batch normalisation."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    if norm.training and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    return {
+        "weight": norm.weight,
+        "bias": norm.bias,
+        "running": RunningStats(norm.running_mean, norm.running_var),
+        "training": norm.training,
+        "momentum": norm.momentum,
+        "eps": norm.eps,
+    }

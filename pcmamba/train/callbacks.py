@@ -83,7 +83,7 @@ class RunKeeper(Callback):
         self.row = {
             "epoch": -(-self.module.step // self.module.steps_per_epoch),
             "step": self.module.step,
-            "lr": self.module.optimizer.param_groups[0]["lr"],
+            "lr": self.module.lr,
             "train/loss": loss / clouds,
             "train/accuracy": right / clouds,
         }

@@ -34,8 +34,9 @@ class WeightAverage:
         mine = [self.weights[name] for name in parameters]
         # All at once: a model has hundreds of tensors, each a kernel of its own otherwise.
         torch._foreach_lerp_(mine, list(parameters.values()), weight)
-        for name, value in model.named_buffers():
-            self.weights[name].copy_(value)
+        buffers = dict(model.named_buffers())
+        if buffers:
+            torch._foreach_copy_([self.weights[name] for name in buffers], list(buffers.values()))
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:

@@ -16,6 +16,7 @@ from pcmamba.data.structures import CloudSet
 from pcmamba.data.transforms import Scale
 from pcmamba.models import PointClassifier
 from pcmamba.train.datamodule import evaluation_loader
+from pcmamba.train.graph import GraphedForward
 from pcmamba.train.metrics import accuracies, class_recalls, count_confusion
 from pcmamba.viz.confusion import save_confusion_png
 
@@ -114,10 +115,10 @@ def evaluate(
     classes = len(model.class_names)
     confusion = torch.zeros(classes, classes, dtype=torch.int64, device=device)
     training, done = model.training, 0
-    model.eval()
+    forward = GraphedForward(model.eval())
     try:
         for batch in loader:
-            predicted = _vote(model, batch, votes, seed).argmax(dim=1)
+            predicted = _vote(forward, batch, votes, seed).argmax(dim=1)
             confusion += count_confusion(predicted, batch.labels, classes)
             done += len(batch)
             if progress is not None:
@@ -138,13 +139,13 @@ def _check(model: PointClassifier, cloud_set: CloudSet, votes: int) -> None:
         )
 
 
-def _vote(model: PointClassifier, batch: CloudBatch, votes: int, seed: int) -> Tensor:
+def _vote(forward: GraphedForward, batch: CloudBatch, votes: int, seed: int) -> Tensor:
     scale = Scale(*VOTE_SCALE, stream="vote")
-    logits: Tensor = model(batch.points, batch.features).float()
+    logits = forward(batch.points, batch.features).float()
     for vote in range(votes):
         # Each vote scales the original; the model takes its features from the coordinates.
         view = scale(batch, Draw(seed, vote))
-        logits = logits + model(view.points, view.features).float()
+        logits = logits + forward(view.points, view.features).float()
     return logits
 
 

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from pcmamba.data.batch import CloudBatch
 from pcmamba.models import PointClassifier
 from pcmamba.train.ema import WeightAverage
+from pcmamba.train.graph import GraphedStep, StepValues
 from pcmamba.train.guard import FiniteGuard
 from pcmamba.train.metrics import accuracies
 from pcmamba.train.optim import learning_rate, parameter_groups, smoothed_cross_entropy
@@ -31,8 +32,12 @@ class ClassificationModule(lightning.LightningModule):
     Learning rate and random draws are functions of the step, so `state_dict_of_run` and the step
     number are all that a resumed run needs.
 
+    Forward, backward, clipping and optimizer are one function of a batch, which a GPU runs as one
+    CUDA graph; hence Lightning's manual optimization.
+
     Attributes:
         step: Optimizer steps done since the run began, interruptions not counted.
+        lr: Learning rate of the last step.
         average: Averaged weights, if the recipe wants them.
         tally: Sums of (loss, right answers, clouds) of the epoch so far, on the device.
         validation: Metrics of the last validation, as numbers.
@@ -45,7 +50,8 @@ class ClassificationModule(lightning.LightningModule):
         self.model = model
         self.recipe = recipe
         self.steps_per_epoch = steps_per_epoch
-        self.step = 0
+        self.automatic_optimization = False
+        self.step, self.lr = 0, 0.0
         decay = recipe.optim.ema_decay
         self.average = None if decay is None else WeightAverage(model, decay)
         self.confusion = MulticlassConfusionMatrix(
@@ -71,14 +77,25 @@ class ClassificationModule(lightning.LightningModule):
         self.check_every = every or (1 if on_cpu else self.recipe.trainer.log_every_n_steps)
         if self.average is not None:
             self.average.to(self.device)
+        mode, alone = self.recipe.trainer.cuda_graph, self.trainer.world_size == 1
+        if mode == "always" and (on_cpu or not alone):
+            where = "a CPU" if on_cpu else f"{self.trainer.world_size} processes"
+            raise ValueError(f"trainer.cuda_graph must be auto or never on {where}, got always")
+        graphed = mode != "never" and not on_cpu and alone
+        self.graph = GraphedStep(self._optimize, mode == "always") if graphed else None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make AdamW, with its state if the run goes on."""
         optim = self.recipe.optim
         groups = parameter_groups(self.model, optim.weight_decay)
-        fused = self.device.type == "cuda"
-        self.optimizer = torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas, fused=fused)
+        on_gpu = self.device.type == "cuda"
+        # A rate on the device can change between replays of a graph.
+        rate = torch.zeros((), device=self.device) if on_gpu else optim.lr
+        options: dict[str, Any] = {"lr": rate, "fused": on_gpu, "capturable": on_gpu}
+        self.optimizer = torch.optim.AdamW(groups, betas=optim.betas, **options)
         if self.optimizer_state is not None:
+            saved = self.optimizer_state["param_groups"]
+            self.optimizer_state["param_groups"] = [group | options for group in saved]
             self.optimizer.load_state_dict(self.optimizer_state)
             self.optimizer_state = None
         return self.optimizer
@@ -90,37 +107,50 @@ class ClassificationModule(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: CloudBatch, batch_idx: int) -> None:
         """Set what depends on the step: learning rate and random draws."""
+        self.lr = self.current_lr()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.current_lr()
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(self.lr)
+            else:
+                group["lr"] = self.lr
         torch.manual_seed(step_seed(self.recipe.seed, self.step, self.global_rank))
 
-    def training_step(self, batch: CloudBatch, batch_idx: int) -> Tensor:
-        """Return the smoothed cross entropy of a batch."""
-        logits = self.model(batch.points, batch.features).float()
-        loss = smoothed_cross_entropy(logits, batch.labels, self.recipe.optim.label_smoothing)
-        self.guard.observe(self.step, loss)
-        right = (logits.detach().argmax(dim=1) == batch.labels).sum()
-        # Entry by entry: a tensor made from host numbers would wait for the device.
-        self.tally[0] += loss.detach() * len(batch)
-        self.tally[1] += right
-        self.tally[2] += len(batch)
-        if (self.step + 1) % self.check_every == 0:
-            self.guard.check(self.model, batch, self.step)
+    def training_step(self, batch: CloudBatch, batch_idx: int) -> None:
+        """Take a whole step on a batch and count what came of it."""
         self._batch = batch
-        return loss
+        if self.graph is None:
+            values = self._optimize(batch.points, batch.labels, batch.features)
+        else:
+            values = self.graph(batch)
+            self._watch(values.loss)
+            self._watch(values.norm)
+        # Entry by entry: a tensor made from host numbers would wait for the device.
+        self.tally[0] += values.loss * len(batch)
+        self.tally[1] += values.right
+        self.tally[2] += len(batch)
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip the gradient's norm by the recipe, and look at it."""
+    def _optimize(self, points: Tensor, labels: Tensor, features: Tensor | None) -> StepValues:
+        """Do all of a step that a CUDA graph can record: nothing here may wait for the device."""
+        self.optimizer.zero_grad(set_to_none=True)
+        logits = self.model(points, features).float()
+        loss = smoothed_cross_entropy(logits, labels, self.recipe.optim.label_smoothing)
+        right = (logits.detach().argmax(dim=1) == labels).sum()
+        if self.graph is None:
+            self._watch(loss)
+        with torch.autocast(self.device.type, enabled=False):
+            self.manual_backward(loss)
         limit = self.recipe.optim.clip_norm
         norm = nn.utils.clip_grad_norm_(
             self.model.parameters(), float("inf") if limit is None else limit
         )
-        self.guard.observe(self.step, norm)
+        if self.graph is None:
+            self._watch(norm)
+        self.optimizer.step()
+        return StepValues(loss.detach(), norm, right)
+
+    def _watch(self, value: Tensor) -> None:
+        """Note whether a number of this step is finite, and look from time to time."""
+        self.guard.observe(self.step, value)
         if (self.step + 1) % self.check_every == 0:
             self.guard.check(self.model, self._batch, self.step)
 
@@ -158,7 +188,7 @@ class ClassificationModule(lightning.LightningModule):
         return {
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": _plain_rates(self.optimizer.state_dict()),
             "tally": self.tally,
         }
 
@@ -176,3 +206,9 @@ class ClassificationModule(lightning.LightningModule):
             if state["average"] is None:
                 raise ValueError("optim.ema_decay must be unset, as when the run began")
             self.average.load_state_dict(state["average"])
+
+
+def _plain_rates(state: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's state with its learning rates as numbers."""
+    groups = [group | {"lr": float(group["lr"])} for group in state["param_groups"]]
+    return state | {"param_groups": groups}

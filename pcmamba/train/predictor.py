@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pcmamba.data.readers import read_points
 from pcmamba.models import PointClassifier
+from pcmamba.train.graph import GraphedForward
 from pcmamba.train.run_folder import MODEL, is_run
 
 Points = str | os.PathLike[str] | np.ndarray | Tensor
@@ -77,6 +78,7 @@ class Predictor:
 
     def __init__(self, model: PointClassifier) -> None:
         self.model = model.eval()
+        self._forward = GraphedForward(model)
 
     @property
     def device(self) -> torch.device:
@@ -145,10 +147,9 @@ class Predictor:
         said = _said(len(kept), count, preprocessing.num_points)
         return Prepared(preprocessing.normalize(kept), "; ".join([said, frame, *notes]), source)
 
-    @torch.no_grad()
     def _probabilities(self, points: Tensor) -> Tensor:
         try:
-            logits: Tensor = self.model(points.to(self.device))
+            logits = self._forward(points.to(self.device))
         except ValueError as error:
             raise ValueError(
                 f"points must be enough for the model's local groups, got {points.shape[1]}: "

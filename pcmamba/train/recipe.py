@@ -114,6 +114,9 @@ class TrainerConfig:
         log_every_n_steps: Metrics leave the device so often.
         check_finite_every_n_steps: Loss and gradients are looked at so often; unset: each step
             on a CPU, with the metrics on a GPU.
+        cuda_graph: Launch a training step as one CUDA graph: "auto" does where one GPU trains, and
+            says so if the model does not allow it; "always" makes that an error. The results have
+            the same bits.
         progress_bar: Show one.
     """
 
@@ -125,6 +128,7 @@ class TrainerConfig:
     checkpoint_every_n_steps: int = 200
     log_every_n_steps: int = 50
     check_finite_every_n_steps: int | None = None
+    cuda_graph: Literal["auto", "always", "never"] = "auto"
     progress_bar: bool = True
 
 

@@ -99,6 +99,35 @@ def test_gpu_equals_cpu(name) -> None:
     assert (on_cpu - on_gpu).abs().max() <= 1e-4 * on_cpu.abs().max()
 
 
+def compiled_and_eager(model, batch: torch.Tensor, backend: str) -> list[list[torch.Tensor]]:
+    """Logits and gradients by `torch.compile` without a graph break, and without it."""
+    results = []
+    for run in (torch.compile(model, fullgraph=True, backend=backend), model):
+        model.zero_grad(set_to_none=True)
+        torch.manual_seed(2)
+        logits = run(batch)
+        logits.square().sum().backward()
+        results.append([logits.detach(), *(p.grad.clone() for p in model.parameters())])
+    return results
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_compiles_without_a_graph_break(training) -> None:
+    model = small(drop_path=0.3).train(training)
+    for found, wanted in zip(*compiled_and_eager(model, clouds(3, 64), "aot_eager"), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.gpu
+def test_inductor_compiles_the_whole_of_pcm_tiny() -> None:
+    torch.manual_seed(0)
+    model = create_model("pcm_tiny", num_classes=40, drop_path=0.0, dropout=0.0).cuda()
+    found, wanted = compiled_and_eager(model, clouds(4, 1024).cuda(), "inductor")
+    for name, a, b in zip(["logits", *dict(model.named_parameters())], found, wanted, strict=True):
+        # beta has no gradient but rounding: see above.
+        assert name.endswith("beta") or (a - b).norm() <= 2e-2 * b.norm(), name
+
+
 def test_training_twice_gives_the_same_bits() -> None:
     def gradients() -> list[torch.Tensor]:
         model = small()

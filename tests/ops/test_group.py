@@ -93,6 +93,20 @@ def test_values_and_gradients(sizes: tuple[int, ...], impl: str) -> None:
             assert_as_good_as_eager(actual, eager, truth)
 
 
+@pytest.mark.parametrize("impl", ["reference", *IMPLS])
+def test_half_precision_of_differences(impl: str) -> None:
+    feat, idx, centre, grad = inputs((2, 9, 7, 3, 5))
+    far = [(feat.detach() + 1000).requires_grad_(), (centre.detach() - 1000).requires_grad_()]
+    out = group(far[0], idx, centre=far[1], dtype=torch.bfloat16, impl=impl)
+    wanted = group_reference(feat, idx, centre=centre).masked_fill((idx < 0)[..., None], 0)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), wanted, rtol=2**-7, atol=2e-4)
+    dfeat, dcentre = torch.autograd.grad(out, far, grad.bfloat16())
+    assert dfeat.dtype == dcentre.dtype == torch.float32
+    rounded = grad.bfloat16().float().masked_fill((idx < 0)[..., None], 0)
+    torch.testing.assert_close(dcentre, rounded.sum(2))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_cpu_rounds_like_torch(dtype: torch.dtype) -> None:
     feat, idx, centre, _ = inputs((2, 30, 20, 6, 37), dtype)
@@ -215,10 +229,10 @@ def test_other_dtypes_take_the_reference() -> None:
 @pytest.mark.parametrize("impl", IMPLS)
 def test_registration(impl: str) -> None:
     feat, idx, centre, grad = inputs((1, 3, 2, 2, 2))
-    torch.library.opcheck(group_fwd, (feat, idx, centre, impl))
-    torch.library.opcheck(group_fwd, (feat, idx, None, impl))
-    torch.library.opcheck(group_bwd, (grad, idx, 3, True, impl))
-    torch.library.opcheck(group_bwd, (grad, idx, 3, False, impl))
+    torch.library.opcheck(group_fwd, (feat, idx, centre, torch.float32, impl))
+    torch.library.opcheck(group_fwd, (feat, idx, None, torch.bfloat16, impl))
+    torch.library.opcheck(group_bwd, (grad, idx, 3, True, torch.float32, impl))
+    torch.library.opcheck(group_bwd, (grad, idx, 3, False, torch.bfloat16, impl))
 
 
 @pytest.mark.parametrize("impl", ["reference", "auto"])
