@@ -1,4 +1,8 @@
-"""CPU loops of the causal depthwise convolution; 16 channels of one sequence are a task."""
+"""CPU loops of the causal depthwise convolution; 16 channels of one sequence are a task.
+
+Both directions at once share the pass over the rows; the backward pass runs once for each and adds
+to the same gradient.
+"""
 
 from __future__ import annotations
 
@@ -70,6 +74,54 @@ def causal_conv1d_bwd(
     return dx[:, :channels].contiguous(), dweight, dbias
 
 
+def causal_conv1d_pair_fwd(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    back_weight: Tensor,
+    back_bias: Tensor | None,
+    offsets: Tensor,
+    silu: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return both directions' y (T, D) in the dtype of `x`."""
+    ahead = _prepare(x, weight, bias, offsets, silu, False)
+    back = _prepare(x, back_weight, back_bias, offsets, silu, True)
+    both = x.new_empty(2, len(x), ahead.channels, dtype=torch.float32)
+    limit_threads()
+    _forward_pair(ahead, back, both[0].view(-1).numpy(), both[1].view(-1).numpy())
+    y, back_y = (t[:, : x.shape[1]].to(x.dtype, copy=True).contiguous() for t in both)
+    return y, back_y
+
+
+def causal_conv1d_pair_bwd(
+    grad_y: Tensor,
+    back_grad_y: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    back_weight: Tensor,
+    back_bias: Tensor | None,
+    offsets: Tensor,
+    silu: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return float32 gradients of x, and of weight and bias of both directions."""
+    ahead = _prepare(x, weight, bias, offsets, silu, False)
+    back = _prepare(x, back_weight, back_bias, offsets, silu, True)
+    channels = x.shape[1]
+    dx = x.new_zeros(len(x), ahead.channels, dtype=torch.float32)
+    shared = dx.new_zeros(2, len(offsets) - 1, ahead.taps + 1, ahead.channels)
+    grads = (flat_rows(grad, ahead.channels) for grad in (grad_y, back_grad_y))
+    limit_threads()
+    for conv, grad, part in zip((ahead, back), grads, shared, strict=True):
+        _backward(conv, *grad, dx.view(-1).numpy(), part.view(-1).numpy())
+    taps, constants = [], []
+    for part in shared:
+        over = add_parts(part)
+        taps.append(channel_major(over[:-1], channels))
+        constants.append(over[-1, :channels].clone())
+    return dx[:, :channels].contiguous(), taps[0], constants[0], taps[1], constants[1]
+
+
 def _prepare(
     x: Tensor, weight: Tensor, bias: Tensor | None, offsets: Tensor, silu: bool, reverse: bool
 ) -> Conv:
@@ -97,6 +149,20 @@ def _forward(conv: Conv, y: Array) -> None:
             if conv.silu:
                 value = value * sigmoid(value)
             store(y, row * conv.channels + channel, value)
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def _forward_pair(ahead: Conv, back: Conv, y: Array, back_y: Array) -> None:
+    sequences = len(ahead.offsets) - 1
+    for task in prange(sequences * (ahead.channels // LANES)):
+        sequence, channel = task % sequences, task // sequences * LANES
+        for row in range(ahead.offsets[sequence], ahead.offsets[sequence + 1]):
+            value = _convolve(ahead, sequence, row, channel)
+            other = _convolve(back, sequence, row, channel)
+            if ahead.silu:
+                value, other = value * sigmoid(value), other * sigmoid(other)
+            store(y, row * ahead.channels + channel, value)
+            store(back_y, row * ahead.channels + channel, other)
 
 
 @njit(error_model="numpy")

@@ -2,18 +2,21 @@
 
 from pcmamba.ops._impl import Impl
 from pcmamba.ops._norm import RunningStats
+from pcmamba.ops.add_rms_norm import NormedStream, add_rms_norm
 from pcmamba.ops.ball_query import ball_query
 from pcmamba.ops.batch_norm_max import batch_norm_max
 from pcmamba.ops.batch_norm_relu import batch_norm_relu
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.chamfer_distance import chamfer_distance
+from pcmamba.ops.causal_conv1d_pair import ConvPair, causal_conv1d_pair
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.gfcp import gfcp
 from pcmamba.ops.group import group
 from pcmamba.ops.group_std import group_std
 from pcmamba.ops.interpolate_knn import interpolate_knn
 from pcmamba.ops.knn import knn
+from pcmamba.ops.local_bidirectional_scan import local_bidirectional_scan
 from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
 from pcmamba.ops.permute_rows import permute_rows
@@ -24,18 +27,22 @@ from pcmamba.ops.wide_linear import wide_linear
 
 __all__ = [
     "ORDERS",
+    "ConvPair",
     "Impl",
     "Neighbors",
     "RunningStats",
+    "NormedStream",
     "ScanBranch",
     "Scope",
     "Serialization",
+    "add_rms_norm",
     "ball_query",
     "batch_norm_max",
     "batch_norm_relu",
     "bidirectional_scan",
     "causal_conv1d",
     "chamfer_distance",
+    "causal_conv1d_pair",
     "farthest_point_sample",
     "gfcp",
     "group",
@@ -43,6 +50,7 @@ __all__ = [
     "interpolate_knn",
     "knn",
     "permute_rows",
+    "local_bidirectional_scan",
     "segment_reduce",
     "selective_scan",
     "serialize",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from pcmamba.nn.bidirectional_mamba import BidirectionalMamba
 from pcmamba.nn.drop_path import DropPath
+from pcmamba.ops import add_rms_norm
 
 
 class MambaBlock(nn.Module):
@@ -28,7 +30,15 @@ class MambaBlock(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the mixed features and the new residual stream, both (B, L, C)."""
-        stream = x.to(self.norm.weight.dtype)
-        if residual is not None:
-            stream = residual + self.drop_path(stream)
-        return self.mixer(self.norm(stream)), stream
+        if residual is not None and self.training and self.drop_path.rate > 0.0:
+            x = self.drop_path(x.to(residual.dtype))
+        device = x.device.type
+        autocast = torch.is_autocast_enabled(device)
+        normed, stream = add_rms_norm(
+            x,
+            self.norm.weight,
+            residual,
+            eps=1e-5,
+            dtype=torch.get_autocast_dtype(device) if autocast else self.norm.weight.dtype,
+        )
+        return self.mixer(normed), stream

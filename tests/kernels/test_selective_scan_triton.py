@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pcmamba.kernels import _scan_pack_triton
 from pcmamba.ops import causal_conv1d, selective_scan
 from pcmamba.ops._impl import interpreting
 
@@ -26,8 +27,8 @@ def weighted_sum(*tensors: torch.Tensor) -> torch.Tensor:
     )
 
 
-def scan_and_gradients(impl, dtype, *, ragged, reverse, gated, wide=20, states=3):
-    lead, sequences = ((21,), 3) if ragged else ((2, 11), 2)
+def scan_and_gradients(impl, dtype, *, ragged, reverse, gated, wide=20, states=3, offsets=OFFSETS):
+    lead, sequences = ((int(offsets[-1]),), 3) if ragged else ((2, 11), 2)
     rows = {
         name: drawn(*lead, size, seed=i)
         for i, (name, size) in enumerate(
@@ -49,7 +50,7 @@ def scan_and_gradients(impl, dtype, *, ragged, reverse, gated, wide=20, states=3
         delta_softplus=True,
         return_last_state=True,
         reverse=reverse,
-        offsets=OFFSETS if ragged else None,
+        offsets=offsets if ragged else None,
         impl=impl,
     )
     gradients = torch.autograd.grad(weighted_sum(y, last), list(inputs.values()))
@@ -67,6 +68,26 @@ def test_scan_values_and_gradients(ragged, reverse, gated) -> None:
     for name, value in wanted.items():
         error = (got[name].double() - value).abs().max()
         assert error <= 3e-6 * (1 + value.abs().max()), name
+
+
+def test_segments_scanned_at_the_same_time(monkeypatch) -> None:
+    monkeypatch.setattr(_scan_pack_triton, "MIN_TILES", 1)
+    assert _scan_pack_triton.tiles_per_segment(100, 2, 1) == 1
+    options = {"reverse": True, "gated": True, "wide": 5, "ragged": True}
+    long = torch.tensor([0, 39, 39, 42], device=DEVICE)
+    wanted = scan_and_gradients("reference", torch.float64, offsets=long, **options)
+    got = scan_and_gradients("triton", torch.float32, offsets=long, **options)
+    for name, value in wanted.items():
+        error = (got[name].double() - value).abs().max()
+        assert error <= 3e-6 * (1 + value.abs().max()), name
+
+
+def test_segments_follow_from_the_shapes() -> None:
+    tiles = _scan_pack_triton.tiles_per_segment
+    assert tiles(128 * 128, 128, 24) == 1024, "sequences enough are never cut"
+    for tokens, blocks in ((65536, 16), (1 << 20, 16), (1 << 20, 1)):
+        segments = tokens / 16 / tiles(tokens, 1, blocks) * blocks
+        assert segments >= min(2048, tokens / 64)
 
 
 def test_scan_gives_the_same_bits_twice() -> None:
