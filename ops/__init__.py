@@ -8,8 +8,8 @@ from pcmamba.ops.batch_norm_max import batch_norm_max
 from pcmamba.ops.batch_norm_relu import batch_norm_relu
 from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
-from pcmamba.ops.chamfer_distance import chamfer_distance
 from pcmamba.ops.causal_conv1d_pair import ConvPair, causal_conv1d_pair
+from pcmamba.ops.chamfer_distance import chamfer_distance
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
 from pcmamba.ops.gfcp import gfcp
 from pcmamba.ops.group import group
@@ -30,8 +30,8 @@ __all__ = [
     "ConvPair",
     "Impl",
     "Neighbors",
-    "RunningStats",
     "NormedStream",
+    "RunningStats",
     "ScanBranch",
     "Scope",
     "Serialization",
@@ -41,16 +41,16 @@ __all__ = [
     "batch_norm_relu",
     "bidirectional_scan",
     "causal_conv1d",
-    "chamfer_distance",
     "causal_conv1d_pair",
+    "chamfer_distance",
     "farthest_point_sample",
     "gfcp",
     "group",
     "group_std",
     "interpolate_knn",
     "knn",
-    "permute_rows",
     "local_bidirectional_scan",
+    "permute_rows",
     "segment_reduce",
     "selective_scan",
     "serialize",

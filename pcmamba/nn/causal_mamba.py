@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pcmamba.nn.bidirectional_mamba import ScanDirection
-from pcmamba.ops import causal_conv1d, selective_scan
+from pcmamba.ops import causal_conv1d, local_bidirectional_scan, selective_scan
 
 
 class CausalMamba(nn.Module):
