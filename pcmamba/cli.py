@@ -99,7 +99,8 @@ def _train(args: dict[str, Any], argv: list[str]) -> int:
 
     result = train(recipe, folder)
     if int(os.environ.get("RANK", "0")) == 0:
-        print(f"{result.report.protocol}: {_figures(result.report)}")
+        if result.report is not None:
+            print(f"{result.report.protocol}: {_figures(result.report)}")
         print(f"model, metrics and curves are in {result.folder}")
     return 0
 

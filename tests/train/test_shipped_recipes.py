@@ -52,5 +52,6 @@ def test_a_small_form_of_the_recipe_trains(name, tmp_path):
     state = newest_checkpoint(result.folder / "checkpoints")
     assert state["step"] >= 1
     assert (state["average"] is not None) == (recipe.optim.ema_decay is not None)
-    assert 0 <= result.report.overall_accuracy <= 1
+    if recipe.pretrain.mask_ratio == 0:
+        assert 0 <= result.report.overall_accuracy <= 1
     assert result.model.preprocessing.num_points == 20
