@@ -1,4 +1,4 @@
-"""The command `pcmamba`: train, evaluate, predict, data, models.
+"""The command `pcmamba`: train, evaluate, predict, audit, data, models.
 
 Heavy imports are inside the commands, so that help and mistakes answer at once.
 """
@@ -30,6 +30,7 @@ from pcmamba.train.recipe_file import (
 )
 
 if TYPE_CHECKING:
+    from pcmamba.data.structures import CloudSet
     from pcmamba.train.predictor import Predictor
 
 USER_ERRORS = (ValueError, OSError, ImportError, NotImplementedError, ArithmeticError)
@@ -98,7 +99,8 @@ def _train(args: dict[str, Any], argv: list[str]) -> int:
 
     result = train(recipe, folder)
     if int(os.environ.get("RANK", "0")) == 0:
-        print(f"{result.report.protocol}: {_figures(result.report)}")
+        if result.report is not None:
+            print(f"{result.report.protocol}: {_figures(result.report)}")
         print(f"model, metrics and curves are in {result.folder}")
     return 0
 
@@ -153,24 +155,11 @@ def _evaluate_parser() -> jsonargparse.ArgumentParser:
 
 
 def _evaluate(args: dict[str, Any], argv: list[str]) -> int:
-    from pcmamba.train.datamodule import make_dataset
     from pcmamba.train.evaluate import evaluate
     from pcmamba.train.predictor import find_run, load
-    from pcmamba.train.recipe import DataConfig
-    from pcmamba.train.run_folder import read_recipe_of
 
     model, run = load(args["model"], args["device"]).model, find_run(args["model"])
-    given: dict[str, Any] = {}
-    if run is not None:
-        data = read_recipe_of(run).data
-        given = {"name": data.name, "root": data.root, "options": data.options}
-    if args["data"]["name"] not in (None, given.get("name")):
-        given = {}
-    options = {**given.get("options", {}), **args["data"]["options"]}
-    given |= {key: value for key, value in args["data"].items() if value} | {"options": options}
-    if not given.get("name"):
-        raise ValueError("data.name must be given for a model outside its run: --data.name NAME")
-    cloud_set = make_dataset(DataConfig(**given)).load(args["split"])
+    cloud_set = _cloud_set(args, run)
     with _Progress() as (_, advance):
         report = evaluate(
             model,
@@ -185,6 +174,25 @@ def _evaluate(args: dict[str, Any], argv: list[str]) -> int:
     for path in report.save(Path(out)) if out else ():
         print(f"wrote {path}")
     return 0
+
+
+def _cloud_set(args: dict[str, Any], run: Path | None) -> CloudSet:
+    """Load the set that the options name, by default that of the run."""
+    from pcmamba.train.datamodule import make_dataset
+    from pcmamba.train.recipe import DataConfig
+    from pcmamba.train.run_folder import read_recipe_of
+
+    given: dict[str, Any] = {}
+    if run is not None:
+        data = read_recipe_of(run).data
+        given = {"name": data.name, "root": data.root, "options": data.options}
+    if args["data"]["name"] not in (None, given.get("name")):
+        given = {}
+    options = {**given.get("options", {}), **args["data"]["options"]}
+    given |= {key: value for key, value in args["data"].items() if value} | {"options": options}
+    if not given.get("name"):
+        raise ValueError("data.name must be given for a model outside its run: --data.name NAME")
+    return make_dataset(DataConfig(**given)).load(args["split"])
 
 
 def _figures(report: Any) -> str:
@@ -282,6 +290,43 @@ class _Progress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+
+
+def _audit_parser() -> jsonargparse.ArgumentParser:
+    parser = _parser("Find what moves a model's results that should not: batch-mates, order, …")
+    parser.add_argument("model", metavar="CKPT", help="a run, a saved model, or a name on the hub")
+    parser.add_class_arguments(EvaluationData, "data")
+    parser.add_argument("--split", type=Literal["test", "train"], default="test")
+    parser.add_argument("--clouds", type=int, default=64, help="clouds spread over the split")
+    parser.add_argument("--seed", type=int, default=0, help="of the permutations")
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.add_argument("--device", type=str | None, help="default: a GPU if there is one")
+    return parser
+
+
+def _audit(args: dict[str, Any], argv: list[str]) -> int:
+    import torch
+
+    from pcmamba.audit import audit
+    from pcmamba.train.datamodule import evaluation_loader, take
+    from pcmamba.train.predictor import find_run, load
+
+    if args["clouds"] < 2:
+        raise ValueError(f"clouds must be at least 2, got {args['clouds']}")
+    model, run = load(args["model"], args["device"]).model, find_run(args["model"])
+    cloud_set = _cloud_set(args, run)
+    rows = torch.linspace(0, len(cloud_set.labels) - 1, args["clouds"]).long().unique()
+    device = next(model.parameters()).device
+    chosen = take(cloud_set, rows)
+    [batch] = evaluation_loader(chosen, model.preprocessing, len(chosen.labels), device)
+    probes = audit(model, batch.points, seed=args["seed"])
+    if args["json"]:
+        print(json.dumps([probe.as_dict() for probe in probes], indent=2))
+        return 0
+    print(f"{'what is changed':<32} largest logit change  in deviations  other class  may matter")
+    for p in probes:
+        print(f"{p.name:<32} {p.largest:20.2e} {p.relative:14.2e} {p.flipped:12.1%}  {p.expected}")
+    return 0
 
 
 def _data_parser() -> jsonargparse.ArgumentParser:
@@ -387,6 +432,7 @@ COMMANDS: dict[str, tuple[Callable[[], Any], Callable[[dict[str, Any], list[str]
     "train": (_train_parser, _train),
     "evaluate": (_evaluate_parser, _evaluate),
     "predict": (_predict_parser, _predict),
+    "audit": (_audit_parser, _audit),
     "data": (_data_parser, _data),
     "models": (_models_parser, _models),
 }

@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "testing": {"registry", "ops", "data", "models"},
     "convert": {"models", "registry"},
     "train": {"data", "models", "nn", "ops", "registry", "configs", "viz"},
-    "cli": {"train", "data", "models", "viz", "registry", "convert"},
+    "audit": {"models"},
+    "cli": {"train", "data", "models", "viz", "registry", "convert", "audit"},
     "__init__": {"models", "ops", "data", "train", "registry", "convert"},
 }
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from pcmamba.convert import names
 from pcmamba.convert.prompt_search import Batches, accuracy_on, search_prompt_blocks
 from pcmamba.models import PointClassifier, create_model
 from pcmamba.models.pcm import PROMPTS, PCMConfig
@@ -54,7 +55,7 @@ _NAMES = (
     ("prediction.head.2.1", "head.2.1.norm"),
     ("prediction.head.4.0", "head.4"),
 )
-_LEAVES = r"(\.(?:weight|bias|running_mean|running_var|num_batches_tracked))?"
+OWNER = "Point Cloud Mamba"
 _CONVOLUTIONS = re.compile(r"(embedding|transfer|operation\.\d+)\.(net|net1|net2)\.0\.weight$")
 
 
@@ -71,7 +72,7 @@ def from_released(
     The model runs as released (`reference=True`): slab orders, batch-wide directions.
 
     Args:
-        state_dict: Released names to tensors; a `module.` in front is dropped.
+        state_dict: Released names to tensors.
         model: "pcm_tiny", "pcm" or "pcm_naive".
         prompt_rows: First row of `order_prompt.weight` of each order ("xyz" or "slab-xyz"). The
             released code draws this map from the order of a Python set, so no checkpoint holds it.
@@ -100,7 +101,7 @@ def from_released(
         blocks = search_prompt_blocks(tried, score, exhaustive=prompt_rows == "search-all")
         prompt_rows = {order: PROMPTS * block for order, block in blocks.items()}
     assert not isinstance(prompt_rows, str) or prompt_rows == "first-appearance"
-    ours = {_renamed(name.removeprefix("module.")): t for name, t in state_dict.items()}
+    ours = {names.renamed(name, _NAMES, OWNER): tensor for name, tensor in state_dict.items()}
     for needed in ("embedding.0.weight", "head.4.weight"):
         if needed not in ours:
             raise ValueError(f"state_dict must hold a Point Cloud Mamba classifier, lacks {needed}")
@@ -112,7 +113,7 @@ def from_released(
         prompt_blocks=_prompt_blocks(model, prompt_rows),
     )
     shapes = {name: tensor.shape for name, tensor in built.state_dict().items()}
-    state = {name: _reshaped(tensor, shapes.get(name)) for name, tensor in ours.items()}
+    state = {name: names.reshaped(tensor, shapes.get(name)) for name, tensor in ours.items()}
     load_strictly(built, state, "the released state_dict")
     return built.eval()
 
@@ -125,7 +126,7 @@ def to_released(model: PointClassifier) -> dict[str, Tensor]:
     """
     released = {}
     for name, tensor in model.state_dict().items():
-        old = _renamed(name, back=True)
+        old = names.renamed(name, _NAMES, OWNER, back=True)
         if _CONVOLUTIONS.search(old):
             tensor = tensor[..., None]
         elif ".affine_" in old:
@@ -150,28 +151,6 @@ def _score(
             f"them and only then, got {given} with {prompt_rows!r}"
         )
     return accuracy_on(batches) if batches is not None else evaluate
-
-
-def _renamed(name: str, back: bool = False) -> str:
-    for released, ours in _NAMES:
-        source, target = (ours, released) if back else (released, ours)
-        pattern = re.escape(source).replace(r"\*", r"(\d+)") + _LEAVES
-        match = re.fullmatch(pattern, name)
-        if match:
-            *numbers, leaf = match.groups()
-            for number in numbers:
-                target = target.replace("*", number, 1)
-            return target + (leaf or "")
-    known = "this library's" if back else "a released"
-    raise ValueError(f"{name} must be {known} Point Cloud Mamba classifier's parameter name")
-
-
-def _reshaped(tensor: Tensor, shape: tuple[int, ...] | None) -> Tensor:
-    """Drop the axes of one that released convolutions and affine parameters carry."""
-    if shape is None or tensor.shape == shape or tensor.dim() <= len(shape):
-        return tensor
-    squeezed = tuple(size for size in tensor.shape if size != 1)
-    return tensor.reshape(shape) if squeezed == tuple(s for s in shape if s != 1) else tensor
 
 
 def _prompt_blocks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ class ScanDirection(nn.Module):
         conv_width: Taps of the causal convolution.
         step_rank: r, rank of the step projection.
         reverse: Scan from the last point to the first.
+        channel_reverse: Scan the gate and be gated by the input, channels in reverse.
         plain_step: Zero step bias and PyTorch's default step weight, which is what the released
             Point Cloud Mamba ends up with in its backward direction.
     """
@@ -40,10 +42,11 @@ class ScanDirection(nn.Module):
         step_rank: int,
         *,
         reverse: bool,
+        channel_reverse: bool = False,
         plain_step: bool = False,
     ) -> None:
         super().__init__()
-        self.reverse = reverse
+        self.reverse, self.channel_reverse = reverse, channel_reverse
         self.conv = nn.Conv1d(width, width, conv_width, groups=width)
         self.x_proj = nn.Linear(width, step_rank + 2 * state_size, bias=False)
         self.dt_proj = nn.Linear(step_rank, width)
@@ -72,21 +75,25 @@ class ScanDirection(nn.Module):
             A_log=self.A_log,
             D=self.D,
             reverse=self.reverse,
-            channel_reverse=False,
+            channel_reverse=self.channel_reverse,
         )
 
 
 class BidirectionalMamba(nn.Module):
-    """Mix a sequence with a forward and a backward selective scan, summed and gated.
+    """Mix a sequence with two selective scans, summed and gated.
 
     Args:
         channels: C of the sequence.
         state_size: S, states per inner channel.
         conv_width: Taps of the causal convolutions.
         expand: Inner width D = expand * C.
-        plain_backward_step: See `ScanDirection.plain_step`; for the backward direction.
+        direction: What the second scan reverses: "token" runs from the last row to the first,
+            "channel" runs ahead over [input ; gate] with the channels reversed, as Mamba3D.
+        plain_backward_step: See `ScanDirection.plain_step`; for the second scan.
+        enhancer: Applied to the projected (B, L, 2D), or None.
 
-    Source: Zhu et al., Vision Mamba (2024), section 3.3; Gu and Dao, Mamba (2023), section 3.
+    Source: Zhu et al., Vision Mamba (2024), section 3.3; Gu and Dao, Mamba (2023), section 3;
+    Han et al., Mamba3D (2024), section 3.4.
     """
 
     def __init__(
@@ -96,18 +103,28 @@ class BidirectionalMamba(nn.Module):
         state_size: int = 16,
         conv_width: int = 4,
         expand: int = 2,
+        direction: Literal["token", "channel"] = "token",
         plain_backward_step: bool = False,
+        enhancer: nn.Module | None = None,
     ) -> None:
         super().__init__()
         width, rank = expand * channels, math.ceil(channels / 16)
         self.in_proj = nn.Linear(channels, 2 * width, bias=False)
+        self.enhancer = enhancer
         sizes = (width, state_size, conv_width, rank)
         self.ahead = ScanDirection(*sizes, reverse=False)
-        self.back = ScanDirection(*sizes, reverse=True, plain_step=plain_backward_step)
+        self.back = ScanDirection(
+            *sizes,
+            reverse=direction == "token",
+            channel_reverse=direction == "channel",
+            plain_step=plain_backward_step,
+        )
         self.out_proj = nn.Linear(width, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map a sequence (B, L, C) to (B, L, C)."""
-        u, gate = self.in_proj(x).chunk(2, dim=-1)
+        both = self.in_proj(x)
+        both = both if self.enhancer is None else self.enhancer(both)
+        u, gate = both.chunk(2, dim=-1)
         y = bidirectional_scan(u, gate, (self.ahead.branch(), self.back.branch()))
         return self.out_proj(y)

@@ -25,10 +25,10 @@ class NormReLU(nn.Module):
 
 
 class LinearNormReLU(nn.Sequential):
-    """Linear without bias, batch normalisation, ReLU: (..., in) to (..., out)."""
+    """Linear, batch normalisation, ReLU: (..., in) to (..., out)."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(nn.Linear(in_channels, out_channels, bias=False), NormReLU(out_channels))
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = False) -> None:
+        super().__init__(nn.Linear(in_channels, out_channels, bias=bias), NormReLU(out_channels))
 
 
 class NeighbourPool(nn.Module):

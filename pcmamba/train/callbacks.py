@@ -85,8 +85,9 @@ class RunKeeper(Callback):
             "step": self.module.step,
             "lr": self.module.lr,
             "train/loss": loss / clouds,
-            "train/accuracy": right / clouds,
         }
+        if self.module.classifies:
+            self.row["train/accuracy"] = right / clouds
         self._log(trainer, self.row)
 
     def _log(self, trainer: Trainer, row: dict[str, float]) -> None:
@@ -124,7 +125,7 @@ class RunKeeper(Callback):
             return
         self.best = {"epoch": self.module.epoch, **self.module.validation}
         with averaged(self.module):
-            self.module.model.save_pretrained(self.folder / "checkpoints" / "best")
+            self.module.classifier.save_pretrained(self.folder / "checkpoints" / "best")
 
     def save(self, trainer: Trainer) -> None:
         """Write a step checkpoint, unless this step has one or its numbers are not finite."""

@@ -41,7 +41,10 @@ class ClassificationModule(lightning.LightningModule):
         average: Averaged weights, if the recipe wants them.
         tally: Sums of (loss, right answers, clouds) of the epoch so far, on the device.
         validation: Metrics of the last validation, as numbers.
+        classifies: Whether the objective counts right answers.
     """
+
+    classifies = True
 
     def __init__(
         self, model: PointClassifier, recipe: Recipe, steps_per_epoch: int, classes: int
@@ -132,9 +135,7 @@ class ClassificationModule(lightning.LightningModule):
     def _optimize(self, points: Tensor, labels: Tensor, features: Tensor | None) -> StepValues:
         """Do all of a step that a CUDA graph can record: nothing here may wait for the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self.model(points, features).float()
-        loss = smoothed_cross_entropy(logits, labels, self.recipe.optim.label_smoothing)
-        right = (logits.detach().argmax(dim=1) == labels).sum()
+        loss, right = self.objective(points, labels, features)
         if self.graph is None:
             self._watch(loss)
         with torch.autocast(self.device.type, enabled=False):
@@ -147,6 +148,19 @@ class ClassificationModule(lightning.LightningModule):
             self._watch(norm)
         self.optimizer.step()
         return StepValues(loss.detach(), norm, right)
+
+    def objective(
+        self, points: Tensor, labels: Tensor, features: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch and how many clouds were classified rightly."""
+        logits = self.model(points, features).float()
+        loss = smoothed_cross_entropy(logits, labels, self.recipe.optim.label_smoothing)
+        return loss, (logits.detach().argmax(dim=1) == labels).sum()
+
+    @property
+    def classifier(self) -> PointClassifier:
+        """What the run saves."""
+        return self.model
 
     def _watch(self, value: Tensor) -> None:
         """Note whether a number of this step is finite, and look from time to time."""

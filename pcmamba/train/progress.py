@@ -15,8 +15,11 @@ def epoch_line(row: dict[str, float], max_epochs: int) -> str:
     parts = [
         f"epoch {row['epoch']:>3}/{max_epochs}",
         f"loss {row['train/loss']:.3f}",
-        f"train {row['train/accuracy']:6.1%}",
     ]
+    if "train/accuracy" in row:
+        parts.append(f"train {row['train/accuracy']:6.1%}")
+    elif "val/loss" in row:
+        parts.append(f"val {row['val/loss']:.3f}")
     if "val/accuracy" in row:
         parts.append(f"val {row['val/accuracy']:6.1%}")
     if "samples_per_second" in row:

@@ -133,6 +133,21 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True)
+class PretrainConfig:
+    """Masked pre-training without labels, instead of classification; the classifier is its encoder.
+
+    Attributes:
+        mask_ratio: Share of the patches that are hidden and rebuilt; 0: classify.
+        decoder_depth: Blocks of the decoder.
+        decoder_drop_path: Rate of stochastic depth of the decoder's last block, rising from 0.
+    """
+
+    mask_ratio: float = 0.0
+    decoder_depth: int = 4
+    decoder_drop_path: float = 0.1
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One training run.
 
@@ -141,6 +156,7 @@ class Recipe:
         data: Which clouds.
         optim: Loss and optimizer.
         trainer: How long and on what.
+        pretrain: Masked pre-training, if it hides anything.
         seed: Of every random choice.
         out: Folder of the run; unset: the next free `runs/<data>-<model>[-n]`.
     """
@@ -149,6 +165,7 @@ class Recipe:
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     seed: int = 0
     out: str | None = None
 
@@ -174,6 +191,8 @@ def _conditions(r: Recipe) -> Iterator[tuple[str, bool, str]]:
         r.optim.ema_decay is None or 0 < r.optim.ema_decay < 1,
         "lie in (0, 1)",
     )
+    yield "pretrain.mask_ratio", 0 <= r.pretrain.mask_ratio < 1, "lie in [0, 1)"
+    yield "pretrain.decoder_depth", r.pretrain.decoder_depth >= 1, "be at least 1"
     yield "trainer.max_epochs", r.trainer.max_epochs >= 1, "be at least 1"
     yield "trainer.log_every_n_steps", r.trainer.log_every_n_steps >= 1, "be at least 1"
     yield (

@@ -23,6 +23,7 @@ from pcmamba.train.evaluate import Report, evaluate
 from pcmamba.train.memory import keep_freed_memory
 from pcmamba.train.metrics import read_metrics
 from pcmamba.train.module import ClassificationModule
+from pcmamba.train.pretraining import PretrainingModule
 from pcmamba.train.progress import EpochProgress
 from pcmamba.train.recipe import Recipe, TrainerConfig
 from pcmamba.train.recipe_file import dump_recipe
@@ -37,13 +38,13 @@ class RunResult:
     Attributes:
         folder: Holds everything; see the README.
         model: With its final weights (the averaged ones, if the recipe averages), in eval mode.
-        report: Evaluation of those weights on the test split.
+        report: Evaluation of those weights on the test split; None after pre-training.
         epochs: Whole epochs trained.
     """
 
     folder: Path
     model: PointClassifier
-    report: Report
+    report: Report | None
     epochs: int
 
 
@@ -72,7 +73,7 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
     model = build_model(recipe, train_set)
     data = CloudData(train_set, recipe.data, model.preprocessing, recipe.seed)
     steps = data.steps_per_epoch(_world_size())
-    module = ClassificationModule(model, recipe, steps, len(train_set.class_names))
+    module = make_module(model, recipe, steps)
     state = newest_checkpoint(folder / "checkpoints") if resume else None
     if state is not None:
         module.load_state_dict_of_run(state)
@@ -81,7 +82,21 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
         write_start(folder, recipe, _device_name(devices), devices["precision"])
         print(_opening(recipe, folder, data, model, devices, module), flush=True)
     keeper = _fit(recipe, folder, module, data, devices, state)
-    return _finish(recipe, folder, module, keeper, dataset.load("test"))
+    test_set = None if recipe.pretrain.mask_ratio else dataset.load("test")
+    return _finish(recipe, folder, module, keeper, test_set)
+
+
+def make_module(
+    model: PointClassifier, recipe: Recipe, steps_per_epoch: int
+) -> ClassificationModule:
+    """Return what the recipe trains: the classifier, or the autoencoder around it.
+
+    Raises:
+        ValueError: Masked pre-training of a model that has no patches.
+    """
+    if recipe.pretrain.mask_ratio == 0:
+        return ClassificationModule(model, recipe, steps_per_epoch, len(model.class_names))
+    return PretrainingModule(model, recipe, steps_per_epoch)
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -141,15 +156,28 @@ def build_model(recipe: Recipe, cloud_set: CloudSet) -> PointClassifier:
     options = {"num_points": recipe.data.num_points, **recipe.model.overrides}
     model = create_model(recipe.model.name, num_classes=len(cloud_set.class_names), **options)
     if recipe.model.init_from is not None:
-        from pcmamba.models.weights import load_strictly
-        from pcmamba.train.predictor import load
-
-        source = load(recipe.model.init_from, device="cpu").model
-        load_strictly(model, source.state_dict(), recipe.model.init_from)
+        _init_from(model, recipe.model.init_from)
     model.class_names = tuple(cloud_set.class_names)
     data = recipe.data
     model.preprocessing = Preprocessing(data.num_points, data.centre, data.scale)
     return model
+
+
+def _init_from(model: PointClassifier, source: str) -> None:
+    """Start from saved weights; a head for other classes stays fresh, and nothing else may differ.
+
+    Raises:
+        ValueError: Names or shapes outside the head differ.
+    """
+    from pcmamba.models.weights import load_strictly
+    from pcmamba.train.predictor import load
+
+    state, own = load(source, device="cpu").model.state_dict(), model.state_dict()
+    last = [name for name in own if name.startswith("head.")][-2:]
+    if any(name in state and state[name].shape != own[name].shape for name in last):
+        print(f"head: fresh, since {source} has other classes")
+        state |= {name: own[name] for name in own if name.startswith("head.")}
+    load_strictly(model, state, source)
 
 
 def _opening(
@@ -238,14 +266,16 @@ def _finish(
     folder: Path,
     module: ClassificationModule,
     keeper: RunKeeper,
-    test_set: CloudSet,
+    test_set: CloudSet | None,
 ) -> RunResult:
-    model = module.model
     if module.average is not None:
-        module.average.copy_to(model)
+        module.average.copy_to(module.model)
+    model = module.classifier
     device = torch.device("cuda" if _devices(recipe.trainer)["accelerator"] == "gpu" else "cpu")
     model.to(device).eval()
-    report = evaluate(model, test_set, batch_size=recipe.data.eval_batch_size)
+    report = None
+    if test_set is not None:
+        report = evaluate(model, test_set, batch_size=recipe.data.eval_batch_size)
     if _is_first():
         model.save_pretrained(folder / MODEL)
         _write_result(recipe, folder, module, keeper, report)
@@ -257,11 +287,13 @@ def _write_result(
     folder: Path,
     module: ClassificationModule,
     keeper: RunKeeper,
-    report: Report,
+    report: Report | None,
 ) -> None:
-    report.save(folder, picture=False)
+    if report is not None:
+        report.save(folder, picture=False)
     content = {
-        "test": report.summary(),
+        "test": None if report is None else report.summary(),
+        "validation": module.validation,
         "best_validation": keeper.best,
         "epochs": module.epoch,
         "max_epochs": recipe.trainer.max_epochs,

@@ -8,6 +8,7 @@ import pytest
 
 from pcmamba.data.datasets import DATASETS
 from pcmamba.models import MODELS
+from pcmamba.models.mamba3d import Mamba3DConfig
 from pcmamba.train.checkpoint import newest_checkpoint
 from pcmamba.train.recipe import TrainerConfig
 from pcmamba.train.recipe_file import list_recipes, load_recipe
@@ -19,8 +20,7 @@ def small(name, tmp_path):
     recipe = load_recipe(name, [f"--out={tmp_path / 'run'}"])
     fake = DATASETS[recipe.data.name].make_fake(str(tmp_path / "data"))
     options = {f.name: getattr(fake, f.name) for f in dataclasses.fields(fake)}
-    stages = len(MODELS[recipe.model.name]().widths)
-    model = {"embed_dim": 8, "widths": [8] * stages, "reducers": [1] * stages, "neighbours": 4}
+    model = tiny_sizes(MODELS[recipe.model.name]())
     return dataclasses.replace(
         recipe,
         model=dataclasses.replace(recipe.model, overrides=recipe.model.overrides | model),
@@ -36,6 +36,15 @@ def small(name, tmp_path):
     )
 
 
+def tiny_sizes(config):
+    """Sizes at which one step takes no time, by the family of the model."""
+    if isinstance(config, Mamba3DConfig):
+        sizes = {"width": 16, "depth": 1, "num_patches": 8, "patch_size": 4, "neighbours": 3}
+        return sizes | {"enhancer_groups": 8}
+    stages = len(config.widths)
+    return {"embed_dim": 8, "widths": [8] * stages, "reducers": [1] * stages, "neighbours": 4}
+
+
 @pytest.mark.parametrize("name", list_recipes())
 def test_a_small_form_of_the_recipe_trains(name, tmp_path):
     recipe = small(name, tmp_path)
@@ -43,5 +52,6 @@ def test_a_small_form_of_the_recipe_trains(name, tmp_path):
     state = newest_checkpoint(result.folder / "checkpoints")
     assert state["step"] >= 1
     assert (state["average"] is not None) == (recipe.optim.ema_decay is not None)
-    assert 0 <= result.report.overall_accuracy <= 1
+    if recipe.pretrain.mask_ratio == 0:
+        assert 0 <= result.report.overall_accuracy <= 1
     assert result.model.preprocessing.num_points == 20
