@@ -87,7 +87,8 @@ def _automatic(tensor: Tensor, available: tuple[str, ...], differentiable: bool)
 
 
 def _require_triton(tensor: Tensor) -> None:
-    if not has_triton():
+    # Looking for a package cannot be traced; a missing one shows when the kernel is launched.
+    if not torch.compiler.is_compiling() and not has_triton():
         raise ImportError(
             "Triton must be installed for GPU tensors: pip install 'pcmamba[gpu]', "
             "or ask for impl='reference'"

@@ -29,7 +29,7 @@ def check(case: list[Tensor]) -> None:
     wide = [t.detach().to(x.dtype).double().requires_grad_() for t in (x, weight)]
     exact = torch.autograd.grad(wide[0] @ wide[1].t(), wide, grad.to(x.dtype).double())
     assert dx.dtype == x.dtype and dweight.dtype == weight.dtype
-    for found, wanted, eps in zip((dx, dweight), exact, (2**-7, 2**-20), strict=True):
+    for found, wanted, eps in zip((dx, dweight), exact, (2**-7, 2**-17), strict=True):
         assert (found.double() - wanted).norm() <= eps * wanted.norm()
 
 
