@@ -71,8 +71,3 @@ __device__ __forceinline__ void matrix_product(
 }
 
 #endif
-
-// An element as it lies in memory, made a float when it is needed.
-__device__ __forceinline__ float widen(float v) { return v; }
-__device__ __forceinline__ float widen(bfloat16 v) { return __uint_as_float(uint32(v.bits) << 16); }
-__device__ __forceinline__ float widen(float16 v) { return load(&v, 0); }

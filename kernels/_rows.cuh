@@ -1,5 +1,10 @@
 // Rows of features in memory, read and written several elements at a time.
 
+// An element as it lies in memory, made a float when it is needed.
+__device__ __forceinline__ float widen(float v) { return v; }
+__device__ __forceinline__ float widen(bfloat16 v) { return __uint_as_float(uint32(v.bits) << 16); }
+__device__ __forceinline__ float widen(float16 v) { return load(&v, 0); }
+
 constexpr float LOG2E = 1.4426950408889634f;
 
 __device__ __forceinline__ float sigmoid(float v) {
@@ -62,9 +67,13 @@ struct Column {
                 pack.word[0] = *(const uint16*)p;
             } else if constexpr (sizeof(T) * N == 4) {
                 pack.word[0] = *(const uint32*)p;
-            } else {
+            } else if constexpr (sizeof(T) * N == 8) {
                 uint2 both = *(const uint2*)p;
                 pack.word[0] = both.x, pack.word[1] = both.y;
+            } else {
+                uint4 all = *(const uint4*)p;
+                pack.word[0] = all.x, pack.word[1] = all.y;
+                pack.word[2] = all.z, pack.word[3] = all.w;
             }
         }
         return pack;

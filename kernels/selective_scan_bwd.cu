@@ -153,9 +153,9 @@ __device__ __forceinline__ void add_over_quads(
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 selective_scan_bwd(const __grid_constant__ Scan scan) {
     __shared__ float4 steps[STEPS * CHANNELS];  // step size, times u, gradient of y, u
-    __shared__ __align__(16) float weights_B[STEPS * WIDE], weights_C[STEPS * WIDE];
+    __align__(16) __shared__ float weights_B[STEPS * WIDE], weights_C[STEPS * WIDE];
     __shared__ float sums_delta[STEPS * PITCH], sums_u[STEPS * PITCH];
-    __shared__ __align__(16) float slices[SLICES * STEPS * STEP_PITCH];
+    __align__(16) __shared__ float slices[SLICES * STEPS * STEP_PITCH];
 #if GATE == 1
     __shared__ float sums_y[STEPS * PITCH], dsilu[STEPS * CHANNELS];
 #endif

@@ -105,7 +105,7 @@ __device__ __forceinline__ void keep(
 extern "C" __global__ void __launch_bounds__(THREADS)
 selective_scan_fwd(const __grid_constant__ Scan scan) {
     __shared__ float2 steps[STEPS * CHANNELS];  // step size; step size times u
-    __shared__ __align__(16) float weights_B[STEPS * WIDE], weights_C[STEPS * WIDE];
+    __align__(16) __shared__ float weights_B[STEPS * WIDE], weights_C[STEPS * WIDE];
     __shared__ float sums[STEPS * PITCH];
     const Branch& own = scan.branch[blockIdx.y];
     const int64 blocks = (scan.width + CHANNELS - 1) / CHANNELS;

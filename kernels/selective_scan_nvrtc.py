@@ -425,7 +425,7 @@ def _bwd_kernel(
         ("PERM", int(perm is not None)),
         ("GATE", (GIVEN_Y if given else FORM_Y) if gates else UNGATED),
         ("EXACT", int(exact)),
-        ("BLOCKS", _resident(branch.A.shape[1], many, exact)),
+        ("BLOCKS", _resident(branch.A.shape[1], many)),
     )
     signature = ("P" * 20 + "q" * 7) * count + "PPqqqqq"
     return _nvrtc.load(
@@ -433,11 +433,11 @@ def _bwd_kernel(
     )
 
 
-def _resident(size: int, many: int, exact: bool) -> int:
+def _resident(size: int, many: int) -> int:
     """Return how many blocks of the backward pass share a multiprocessor's registers."""
     if size > 16:
         return 1
-    return 2 if many == 2 else 3 if exact else 4
+    return 2 if many == 2 else 3
 
 
 def _sum_rows(partials: Tensor, results: Sequence[Gradients]) -> None:

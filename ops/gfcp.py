@@ -7,7 +7,7 @@ out = sum over k of softmax_k(v_k) v_k            K-pool, for each channel by it
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ def gfcp(
     check_index_type(idx)
     if weight not in get_args(DistanceWeight):
         raise ValueError(unknown_name("weight", weight, get_args(DistanceWeight)))
-    chosen = resolve_impl(impl, feat, ("cpu", "triton"))
+    chosen: Any = resolve_impl(impl, feat, ("cpu", "triton"))
     if chosen == "reference":
         if not torch.compiler.is_compiling():
             check_index_range(idx, feat.shape[1], padding=False)

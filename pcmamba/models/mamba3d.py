@@ -13,7 +13,7 @@ default weights, which matters to training alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -230,7 +230,7 @@ def _mixer(config: Mamba3DConfig) -> nn.Module:
             mixing=config.enhancer_mixing,
             skip_first=config.enhancer_skips_class,
         )
-    shared = {"state_size": config.state_size, "enhancer": enhancer}
+    shared: dict[str, Any] = {"state_size": config.state_size, "enhancer": enhancer}
     if config.scan in ("channel", "token"):
         return BidirectionalMamba(config.width, direction=config.scan, **shared)
     segment = LOCAL_SEGMENT if config.scan == "local" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ class CausalMamba(nn.Module):
         inputs = (v, F.linear(steps, b.dt_proj), -b.A_log.exp(), B, C, b.D, gate)
         return self.out_proj(self._scan(inputs, b.dt_bias))
 
-    def _scan(self, inputs: tuple[Tensor | None, ...], bias: Tensor | None) -> Tensor:
+    def _scan(self, inputs: tuple[Any, ...], bias: Tensor | None) -> Tensor:
         if self.segment is None:
             y = selective_scan(*inputs, delta_bias=bias, delta_softplus=True)
         else:

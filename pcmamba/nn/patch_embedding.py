@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -70,7 +72,7 @@ class PatchEmbedding(nn.Module):
         points = self.point(patches)
         whole = points.amax(dim=2, keepdim=True)
         # A linear map of [whole ; point] is the sum of two, and one of them is the same for all.
-        first, norm = self.patch[0]
+        first, norm = cast("LinearNormReLU", self.patch[0])
         whole_weight, point_weight = first.weight.tensor_split(2, dim=1)
         mixed = nn.functional.linear(points, point_weight)
         mixed = mixed + nn.functional.linear(whole, whole_weight, first.bias)

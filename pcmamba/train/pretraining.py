@@ -45,7 +45,7 @@ class PretrainingModule(ClassificationModule):
     @property
     def classifier(self) -> PointClassifier:
         """The encoder, whose head is as fresh as before."""
-        return self.model.encoder
+        return cast("PointClassifier", self.model.encoder)
 
     def objective(
         self, points: Tensor, labels: Tensor, features: Tensor | None

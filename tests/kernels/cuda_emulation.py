@@ -91,16 +91,22 @@ def load(
 def _build(
     source: str, entry: str, signature: str, macros: tuple[tuple[str, str | int], ...]
 ) -> Path:
-    device, kernel = ((_nvrtc.FOLDER / f).read_text() for f in ("_device.cuh", f"{source}.cu"))
+    device = (_nvrtc.FOLDER / "_device.cuh").read_text()
+    kernel = _nvrtc.read_source(source).removeprefix(device)
     shared = r"static \2* const \3 = reinterpret_cast<\2*>(emulation::dynamic_shared);"
     before, behind = (path.read_text() for path in HEADERS)
     defines = "".join(f"#define {key} {value}\n" for key, value in macros)
     parts = (before, defines, device, behind, DYNAMIC.sub(shared, kernel))
-    return _compile("".join(parts) + _entry_point(entry, signature))
+    structure = re.search(r"__grid_constant__ (\w+) ", kernel)
+    name = structure[1] if structure else None
+    return _compile("".join(parts) + _entry_point(entry, signature, name))
 
 
-def _entry_point(entry: str, signature: str) -> str:
-    """A C function that takes the grid and the parameters and runs `entry` in every thread."""
+def _entry_point(entry: str, signature: str, structure: str | None) -> str:
+    """A C function that takes the grid and the parameters and runs `entry` in every thread.
+
+    Where the kernel takes one structure, the parameters are its fields.
+    """
     # The kernel's own pointer types are not known here, so a conversion finds them.
     names = [f"a{i}" for i in range(len(signature))]
     declared = "".join(f", {KINDS[k]} {n}" for k, n in zip(signature, names, strict=True))
@@ -109,6 +115,8 @@ def _entry_point(entry: str, signature: str) -> str:
         f"AnyPointer{{v.{n}}}" if k == "P" else f"v.{n}"
         for k, n in zip(signature, names, strict=True)
     )
+    if structure:
+        passed = f"*reinterpret_cast<{structure}*>(&v)"
     return f"""
 struct AnyPointer {{ void* p; template <class T> operator T*() const {{ return (T*)p; }} }};
 struct Values {{ {fields} }};
