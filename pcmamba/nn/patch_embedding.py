@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +72,8 @@ class PatchEmbedding(nn.Module):
         points = self.point(patches)
         whole = points.amax(dim=2, keepdim=True)
         # A linear map of [whole ; point] is the sum of two, and one of them is the same for all.
-        first, norm = cast("LinearNormReLU", self.patch[0])
+        block: Any = self.patch[0]
+        first, norm = block
         whole_weight, point_weight = first.weight.tensor_split(2, dim=1)
         mixed = nn.functional.linear(points, point_weight)
         mixed = mixed + nn.functional.linear(whole, whole_weight, first.bias)

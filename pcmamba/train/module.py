@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -47,7 +47,7 @@ class ClassificationModule(lightning.LightningModule):
     classifies = True
 
     def __init__(
-        self, model: PointClassifier, recipe: Recipe, steps_per_epoch: int, classes: int
+        self, model: nn.Module, recipe: Recipe, steps_per_epoch: int, classes: int
     ) -> None:
         super().__init__()
         self.model = model
@@ -160,7 +160,7 @@ class ClassificationModule(lightning.LightningModule):
     @property
     def classifier(self) -> PointClassifier:
         """What the run saves."""
-        return self.model
+        return cast("PointClassifier", self.model)
 
     def _watch(self, value: Tensor) -> None:
         """Note whether a number of this step is finite, and look from time to time."""
