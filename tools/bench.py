@@ -27,6 +27,7 @@ from typing import Any
 import pcmamba  # isort: skip # sets how OpenMP waits, before torch reads it
 import bench_bidirectional  # noqa: F401 # registers its builders
 import bench_events  # noqa: F401
+import bench_layers  # noqa: F401
 import torch
 from bench_cases import select
 from bench_check import Oracle, leaves, output_grads

@@ -22,10 +22,10 @@ def builder(function: Callable[[Case, torch.dtype], Problem]) -> Callable[..., P
     return function
 
 
-def op(name: str) -> Any:
-    """Return an op of `pcmamba.ops`, or say that this version has none of that name."""
+def op(name: str, member: str | None = None) -> Any:
+    """Return an op of `pcmamba.ops`, or a name beside it, or say that this version has none."""
     try:
-        return getattr(importlib.import_module(f"pcmamba.ops.{name}"), name)
+        return getattr(importlib.import_module(f"pcmamba.ops.{name}"), member or name)
     except ModuleNotFoundError:
         raise MissingOp(f"pcmamba.ops has no {name}") from None
 

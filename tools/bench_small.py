@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bench_bidirectional  # noqa: F401 # registers its builders
 import bench_events  # noqa: F401
+import bench_layers  # noqa: F401
 from bench_inputs import BUILDERS
 from bench_problem import DTYPES, Case, MissingOp, Problem
 
@@ -22,6 +23,12 @@ SMALL = {
     "group_max": ("2x30x12x72x90",),
     "group_softmax": ("2x30x12x72x90",),
     "group_affine_max": ("2x30x12x72x90",),
+    "group_std": ("2x30x12x72x90",),
+    "causal_conv1d_pair": ("3x67x72",),
+    "permute_rows": ("2x90x40",),
+    "batch_norm_relu": ("300x72",),
+    "batch_norm_max": ("2x30x12x72",),
+    "gfcp": ("2x30x6x40",),
     "group_then_max": ("2x30x12x72x90",),
     "interpolate_knn": ("2x50x3x72x30",),
     "lif": ("5x1000",),

@@ -14,6 +14,7 @@ from pcmamba import ops
 
 import bench_bidirectional  # isort: skip # noqa: F401 # registers its builders
 import bench_events  # isort: skip # noqa: F401
+import bench_layers  # isort: skip # noqa: F401
 
 pytestmark = pytest.mark.gpu
 MANY = 2**31
