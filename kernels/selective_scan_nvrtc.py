@@ -396,7 +396,11 @@ def _empty_gradients(branch: Branch, gated: bool) -> Gradients:
 
     A, gate, initial = branch.A, branch.gate, branch.initial_state
     return Gradients(
-        *(like(tensor) for tensor in branch[:5]),
+        u=like(branch.u),
+        delta=like(branch.delta),
+        A=like(A),
+        B=like(branch.B),
+        C=like(branch.C),
         D=A.new_empty(len(A)),
         gate=like(gate) if gated and gate is not None else None,
         bias=A.new_empty(len(A)),
