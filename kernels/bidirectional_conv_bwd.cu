@@ -12,13 +12,13 @@ typedef float Sums[RUN][VECTOR];
 template <bool reverse>
 __device__ __forceinline__ void differentiate(
     Sums& dx, float (&dtaps)[TAPS + 1][VECTOR], const Words (&rows)[RUN + 2 * HALO],
-    const Words (&du)[RUN + HALO], const Taps& taps, int own
+    const Words (&du)[RUN + HALO], const Taps& taps
 ) {
 #pragma unroll
     for (int i = 0; i < RUN + HALO; ++i) {
         const int step = reverse ? i - HALO : i;  // from the thread's first
         const Words* here = rows + step + HALO;
-        const bool counted = step >= 0 && step < RUN && step < own;
+        const bool counted = step >= 0 && step < RUN;  // there is no gradient behind the end
 #pragma unroll
         for (int m = 0; m < VECTOR; ++m) {
             float sum = taps.template sum<reverse>(here, m), open = sigmoid(sum);
@@ -72,12 +72,12 @@ extern "C" __global__ void __launch_bounds__(PACKS* RUNS, 2) bidirectional_conv_
     Sums sums = {};
     float dtaps[TAPS + 1][VECTOR] = {};
     const Taps first(weight, bias, walk.column, width);
-    differentiate<REVERSE>(sums, dtaps, rows, grads, first, own);
+    differentiate<REVERSE>(sums, dtaps, rows, grads, first);
     put(partial, dtaps, walk, width);
 #if BRANCHES == 2
     float dtaps_second[TAPS + 1][VECTOR] = {};
     const Taps second(weight_second, bias_second, walk.column, width);
-    differentiate<REVERSE_SECOND>(sums, dtaps_second, rows, grads_second, second, own);
+    differentiate<REVERSE_SECOND>(sums, dtaps_second, rows, grads_second, second);
     put(partial_second, dtaps_second, walk, width);
 #endif
     const Column<X_TYPE> target(dx, walk.start, width, walk.column);

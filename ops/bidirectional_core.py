@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pcmamba.ops._bidirectional import CoreInputs, bidirectional_conv_fwd, bidirectional_core_fwd
+from pcmamba.ops._bidirectional import (
+    CoreInputs,
+    bidirectional_conv_fwd,
+    bidirectional_core_fwd,
+    pack,
+)
 from pcmamba.ops._check import check_shapes
 from pcmamba.ops._impl import Impl
 from pcmamba.ops._sequences import (
@@ -168,10 +173,10 @@ def convolve_pair(
 ) -> tuple[Tensor, Tensor]:
     """Return silu(conv) of both branches over rows (T, D), the second of z if `crossed`."""
     first, second = branches
+    taps = [first.conv_weight, first.conv_bias, second.conv_weight, second.conv_bias]
+    packed = pack([x, z if crossed else None, *taps])
     pair: tuple[Tensor, Tensor] = bidirectional_conv_fwd(
-        *(x, z if crossed else None),
-        *(first.conv_weight, first.conv_bias, second.conv_weight, second.conv_bias),
-        *(perm, offsets, first.reverse, second.reverse),
+        *packed, perm, offsets, first.reverse, second.reverse
     )
     return pair
 
@@ -192,7 +197,7 @@ def scan_pair(
     inputs = CoreInputs(*v, z, x if second.crossed and z is not None else None, *given)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
     out: Tensor = bidirectional_core_fwd(
-        *inputs, perm, offsets, first.reverse, second.reverse, keep
+        *pack(inputs), perm, offsets, first.reverse, second.reverse, keep
     )[0]
     return out
 

@@ -88,7 +88,7 @@ def in_fp32(case: Case) -> Case:
     return dataclasses.replace(case, dtype="fp32", needed=needed, target=target)
 
 
-CASES = [*OPS, *EXACT, *map(in_fp32, OPS), *MODELS, *CPU]
+CASES = [*OPS, *EXACT, *MODELS, *map(in_fp32, OPS), *CPU]
 
 
 def select(

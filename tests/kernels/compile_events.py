@@ -1,4 +1,4 @@
-"""Compile the kernels of lif, events and serialization without a GPU; print what they use.
+"""Compile the kernels of lif, events, serialization and rows without a GPU; print what they use.
 
 A script of its own: Triton compiles only in a process that does not interpret.
 """
@@ -17,7 +17,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from pcmamba.kernels import events_triton, lif_triton, serialize_triton
+from pcmamba.kernels import events_triton, lif_triton, permute_rows_triton, serialize_triton
 
 BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 NEURON = {"HARD": True, "DECAY": True, "EXACT": True, "v0_ptr": None, "v_seq_ptr": None}
@@ -36,19 +36,29 @@ CASES: dict[str, tuple[Any, dict[str, Any], int]] = {
         {"SIGNED": True, "NARROW": True, "BITS": 18, "BLOCK_E": events_triton.BLOCK_E},
         4,
     ),
+    "grid": (events_triton._grid_kernel, {"NARROW": True, "BITS": 18, "BLOCK_P": 1024}, 4),
     "latest": (events_triton._latest_kernel, {**FRAMES, "at_ptr": None}, 4),
     "surface": (
         events_triton._surface_kernel,
         {"BY_TIME": False, "LINEAR": False, "at_ptr": None, "BLOCK_P": 1024},
         4,
     ),
+    "bounds": (serialize_triton._bounds_kernel, {**CLOUD, "BLOCK_N": 1024}, 4),
+    "extent": (serialize_triton._extent_kernel, {**CLOUD, "PARTS": 128}, 4),
+    "invert": (serialize_triton._invert_kernel, {"BLOCK_N": 1024}, 4),
     "codes": (serialize_triton._code_kernel, {**CLOUD, "PARTS": 128, "BLOCK_N": 1024}, 4),
+    "rows": (
+        permute_rows_triton._move_kernel,
+        {"PUT": False, "BLOCK_R": permute_rows_triton.BLOCK_R, "BLOCK_C": 128},
+        4,
+    ),
     "sort 256": (serialize_triton._small_kernel, {**CLOUD, "BLOCK_N": 256}, 2),
 }
 FLOAT = {"tau", "v_threshold", "v_reset", "alpha", "rate", "size"}
 POINTERS = {
     "x_ptr": "*i16", "y_ptr": "*i16", "p_ptr": "*u8", "count_ptr": "*i32", "key_ptr": "*i32",
-    "xyz_ptr": "*fp32", "parts_ptr": "*fp32", "surface_ptr": "*fp32",
+    "xyz_ptr": "*fp32", "parts_ptr": "*fp32", "surface_ptr": "*fp32", "extent_ptr": "*i32",
+    "grid_ptr": "*fp32", "source_ptr": "*fp32", "target_ptr": "*fp32",
 }  # fmt: skip
 
 

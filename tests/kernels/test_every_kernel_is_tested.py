@@ -3,8 +3,8 @@
 How a kernel declares its tests: nothing to write down beside them.
 
 - The op named like the kernel's file (`kernels/<op>_triton.py`) runs it with `impl="triton"` on CPU
-  tensors in `tests/ops/test_<op>.py`. Files with helpers of several ops start with an underscore,
-  and a test of `tests/kernels` or `tests/ops` names the file or the kernel.
+  tensors in `tests/ops/test_<op>.py`, and with it the files that it imports; or a test of
+  `tests/kernels` or `tests/ops` names the file or the kernel.
 - A script `tests/kernels/compile_*.py` compiles it: it names the kernel, or goes through all
   `_kernel`s of the file. The same holds for the `__global__` functions of the `.cu` files, which
   any test in `tests/kernels` may compile.
@@ -52,15 +52,23 @@ def compiles(file: str, kernel: str, text: str) -> bool:
 
 
 def interprets(file: str, kernel: str, tests: list[Path]) -> bool:
-    """Whether a test runs the kernel in the interpreter."""
-    op = file.removesuffix("_triton").lstrip("_")
-    for path in tests:
-        text = path.read_text()
-        if path.name in (f"test_{op}.py", f"test_{file}.py") and '"triton"' in text:
-            return True
-        if path.name.startswith("test_") and re.search(rf"\b({file}|{kernel})\b", text):
-            return True
-    return False
+    """Whether a test runs the kernel in the interpreter, or one of a file that imports its file."""
+    importers = [
+        path.stem
+        for path in KERNELS.glob("*_triton.py")
+        if path.stem != file and re.search(rf"\b{file}\b", path.read_text())
+    ]
+    named = any(names_or_runs(file, kernel, path) for path in tests)
+    return named or any(names_or_runs(other, "", path) for other in importers for path in tests)
+
+
+def names_or_runs(file: str, kernel: str, path: Path) -> bool:
+    """Whether a test file names the kernel or its file, or runs the op of the file's name."""
+    op, text = file.removesuffix("_triton").lstrip("_"), path.read_text()
+    if path.name in (f"test_{op}.py", f"test_{file}.py") and '"triton"' in text:
+        return True
+    wanted = "|".join(filter(None, (file, kernel)))
+    return path.name.startswith("test_") and re.search(rf"\b({wanted})\b", text) is not None
 
 
 @pytest.mark.parametrize("file, kernel", triton_kernels(KERNELS))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pcmamba.ops._bidirectional import bidirectional_conv_fwd, bidirectional_core_fwd
+from pcmamba.ops._bidirectional import bidirectional_conv_fwd, bidirectional_core_fwd, pack
 from pcmamba.ops.bidirectional_core import CoreBranch, bidirectional_core
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.selective_scan import selective_scan
@@ -141,9 +141,10 @@ def test_nvrtc_passes_opcheck() -> None:
     x, z, (first, second) = move(make_inputs((20,), 8, torch.float32, reverse=True), Tensor.cuda)
     offsets = torch.tensor([0, 20], device="cuda")
     leaves = [t.requires_grad_() for t in (x, first.conv_weight, second.conv_weight)]
-    conv = (leaves[0], None, leaves[1], None, leaves[2], None, None, offsets, False, True)
+    packed = pack([leaves[0], None, leaves[1], None, leaves[2], None])
+    conv = (*packed, None, offsets, False, True)
     torch.library.opcheck(bidirectional_conv_fwd, conv)
     names = ("delta", "A_log", "B", "C", "D", "dt_bias")
     pairs = [getattr(b, n).requires_grad_() for n in names for b in (first, second)]
-    core = (x, x.detach().clone().requires_grad_(), z, None, *pairs, None, offsets)
+    core = (*pack([x, x.detach().clone().requires_grad_(), z, None, *pairs]), None, offsets)
     torch.library.opcheck(bidirectional_core_fwd, (*core, False, True, True))
