@@ -9,9 +9,9 @@ typedef short int16;
 typedef int int32;
 typedef unsigned long long word;
 
-constexpr int NARROW = 18;  // bits of a share where both sums of a cell lie in one word
+constexpr int NARROW = 20;  // bits of a share where both sums of a cell lie in one word
 constexpr int WIDE = 32;    // bits of a share where each has a word of its own
-constexpr int FIELD = 41;   // bits of the sum of shares: NARROW + 22, and the sign
+constexpr int FIELD = 42;   // bits of the sum of shares: NARROW + 21, and the sign
 constexpr int THREADS = 256;
 
 struct Events {

@@ -12,10 +12,10 @@ from torch import Tensor
 from pcmamba.kernels._common import Array, limit_threads
 
 TASK = 4096  # events, or cells
-NARROW = 18  # bits of a share where both sums of a cell lie in one word
+NARROW = 20  # bits of a share where both sums of a cell lie in one word
 WIDE = 32  # bits of a share where each has a word of its own
-FIELD = 41  # bits of the sum of shares: NARROW + 22, and the sign
-MOST_NARROW = 1 << 22  # fewer events than this overflow neither part of a word
+FIELD = 42  # bits of the sum of shares: NARROW + 21, and the sign
+MOST_NARROW = 1 << 21  # fewer events than this overflow neither part of a word
 
 
 def event_histogram_fwd(

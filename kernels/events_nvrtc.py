@@ -8,7 +8,7 @@ from torch import Tensor
 from pcmamba.kernels._nvrtc import Kernel, load
 
 THREADS = 256
-MOST_NARROW = 1 << 22  # fewer events than this overflow neither sum of a word
+MOST_NARROW = 1 << 21  # fewer events than this overflow neither sum of a word
 TYPES = {
     torch.uint8: "uint8",
     torch.bool: "uint8",

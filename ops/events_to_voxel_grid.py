@@ -41,7 +41,7 @@ def events_to_voxel_grid(
 ) -> Tensor:
     """Share each event between the two nearest of `bins` instants, from its first to its last.
 
-    The kernels round an event's share to 2**-18 (2**-32 from 2**22 events on) and add integers of
+    The kernels round an event's share to 2**-20 (2**-32 from 2**21 events on) and add integers of
     64 bits, which cannot overflow below 2**31 events: neither the order of the sums nor the device
     changes a bit. Not differentiable. A recording's result is the same in any batch. Values are
     checked on the CPU only; on a GPU events outside the sensor are left out.

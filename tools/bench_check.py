@@ -84,6 +84,8 @@ class Oracle:
         small = self.grads and [(s, narrow(g, s, problem.keep)) for s, g in self.grads]
         self.small, self.part = small, part
         self.eager = run(problem, part, "exact", small)
+        if problem.eager is not None:
+            self.eager = list(problem.eager(part))
         self._by_steps: list[Tensor] | None = None
         wide = {n: t.double() if _floating(t) else t for n, t in part.items()}
         self.exact = run(problem, wide, "exact", small)

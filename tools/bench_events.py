@@ -33,9 +33,22 @@ def events_to_voxel_grid(case: Case, dtype: torch.dtype) -> Problem:
     def call(values: Inputs, impl: str) -> Sequence[Tensor]:
         return (function(**values, bins=bins, resolution_hw=(height, width), impl=impl),)
 
+    def eager(values: Inputs) -> Sequence[Tensor]:
+        x, y, t, p = (values[name].long() for name in "xytp")
+        since = t - t[0]
+        place = (bins - 1) * since.float() / since[-1].float()
+        before = place.floor().clamp(max=bins - 2)
+        share, sign = place - before, 2.0 * p - 1
+        cell = (before.long() * height + y) * width + x
+        grid = sign.new_zeros(bins * height * width)
+        grid.index_put_((cell,), sign * (1 - share), accumulate=True)
+        grid.index_put_((cell + height * width,), sign * share, accumulate=True)
+        return (grid.view(bins, height, width),)
+
     size = events * EVENT_BYTES + 4 * bins * height * width
     inputs = stream(case, events, height, width)
-    return Problem(inputs, call, LETTERS, ("THW",), work=(Work(bytes=size),))
+    work = (Work(bytes=size),)
+    return Problem(inputs, call, LETTERS, ("THW",), work=work, eager=eager)
 
 
 @builder

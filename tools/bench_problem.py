@@ -97,6 +97,8 @@ class Problem:
         elements: State elements, for times on a CPU.
         exact: Computes the results in another way than `impl="reference"`, for shapes that it is
             too slow for.
+        eager: Computes the results in the dtype of the case in plain torch, where the reference
+            goes through float64 whatever its inputs; its error is what the check allows for.
     """
 
     inputs: Inputs
@@ -108,6 +110,7 @@ class Problem:
     work: tuple[Work, ...] = ()
     elements: int = 0
     exact: Callable[[Inputs], Sequence[Tensor]] | None = None
+    eager: Callable[[Inputs], Sequence[Tensor]] | None = None
 
     def reference(self, inputs: Inputs) -> Sequence[Tensor]:
         """Call the oracle."""

@@ -33,10 +33,10 @@ CASES: dict[str, tuple[Any, dict[str, Any], int]] = {
     "count": (events_triton._count_kernel, FRAMES, 4),
     "share": (
         events_triton._share_kernel,
-        {"SIGNED": True, "NARROW": True, "BITS": 18, "BLOCK_E": events_triton.BLOCK_E},
+        {"SIGNED": True, "NARROW": True, "BITS": 20, "BLOCK_E": events_triton.BLOCK_E},
         4,
     ),
-    "grid": (events_triton._grid_kernel, {"NARROW": True, "BITS": 18, "BLOCK_P": 1024}, 4),
+    "grid": (events_triton._grid_kernel, {"NARROW": True, "BITS": 20, "BLOCK_P": 1024}, 4),
     "latest": (events_triton._latest_kernel, {**FRAMES, "at_ptr": None}, 4),
     "surface": (
         events_triton._surface_kernel,
