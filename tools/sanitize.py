@@ -2,8 +2,8 @@
 
 Usage: python tools/sanitize.py [--tools memcheck,racecheck] [--op OP,...]
 
-The kernels are compiled by a run without the sanitizer first. Prints one line a tool and op, and
-the whole report where something is found; ends with 1 then.
+The kernels are compiled by a run without the sanitizer first. Prints one line a tool, and its
+report where something is found; ends with 1 then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 
 import pcmamba  # isort: skip # noqa: F401 # sets how OpenMP waits, before torch reads it
 import torch
-from bench_check import output_grads, run
+from bench_check import leaves, output_grads, run
 from bench_problem import MissingOp
 from bench_small import SMALL, make, small_cases
 
@@ -39,13 +39,7 @@ def launch(ops: list[str]) -> None:
             try:
                 grads = None
                 if case.passes == "fwd+bwd":
-                    with torch.enable_grad():
-                        leaves = {
-                            n: t.clone().requires_grad_() if n in problem.differentiate else t
-                            for n, t in problem.inputs.items()
-                            if t is not None
-                        }
-                        results = problem.call(leaves, impl)
+                    results = problem.call(leaves(problem, problem.inputs, True), impl)
                     grads = output_grads(problem, results, cut=False)
                 run(problem, problem.inputs, impl, grads)
             except ValueError as error:
@@ -56,24 +50,24 @@ def launch(ops: list[str]) -> None:
     torch.cuda.synchronize()
 
 
-def sanitize(tool: str, op: str) -> bool:
-    """Run the sanitizer over one op; tell whether it found nothing."""
+def sanitize(tool: str, ops: str) -> bool:
+    """Run one tool of the sanitizer; tell whether it found nothing."""
     command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", str(FOUND)]
     if tool == "memcheck":
         command += ["--report-api-errors", "no"]
-    environment = os.environ | {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     begin = time.monotonic()
     done = subprocess.run(
-        [*command, sys.executable, __file__, "--launch", "--op", op],
-        env=environment,
+        [*command, sys.executable, __file__, "--launch", "--op", ops],
+        # An allocation of its own for each tensor: reading past its end shows.
+        env=os.environ | {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"},
         capture_output=True,
         text=True,
     )
-    ran = done.stdout.count("ran ")
     verdict = "clean" if done.returncode == 0 else f"exit {done.returncode}"
-    print(f"{tool} {op}: {verdict}, {ran} runs, {time.monotonic() - begin:.0f} s", flush=True)
+    runs = done.stdout.count("\nran ") + done.stdout.startswith("ran ")
+    print(f"{tool}: {verdict}, {runs} runs, {time.monotonic() - begin:.0f} s", flush=True)
     if done.returncode:
-        print(done.stdout[-4000:], done.stderr[-4000:], flush=True)
+        print(done.stdout[-6000:], done.stderr[-4000:], flush=True)
     return done.returncode == 0
 
 
@@ -92,7 +86,7 @@ def main() -> int:
         print("compute-sanitizer must be on the PATH; the CUDA toolkit brings it")
         return 1
     launch(ops)
-    clean = [sanitize(tool, op) for tool in asked.tools.split(",") for op in ops]
+    clean = [sanitize(tool, asked.op) for tool in asked.tools.split(",")]
     return 0 if all(clean) else 1
 
 
