@@ -42,9 +42,10 @@ def launch(ops: list[str]) -> None:
                     results = problem.call(leaves(problem, problem.inputs, True), impl)
                     grads = output_grads(problem, results, cut=False)
                 run(problem, problem.inputs, impl, grads)
-            except ValueError as error:
-                if not str(error).startswith("impl must be one of"):
+            except (ValueError, NotImplementedError) as error:
+                if isinstance(error, ValueError) and "impl must be one of" not in str(error):
                     raise
+                print(f"skip {case.key} {impl}: {str(error)[:60]}")
                 continue
             print(f"ran {case.key} {impl}", flush=True)
     torch.cuda.synchronize()
