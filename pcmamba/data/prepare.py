@@ -120,7 +120,7 @@ class PreparedSet:
                     )
 
     def _identity(self) -> dict[str, Any]:
-        options = {f.name: getattr(self.dataset, f.name) for f in dataclasses.fields(self.dataset)}
+        options = dataclasses.asdict(self.dataset)
         if options.get("root") is not None:
             options["root"] = str(Path(options["root"]).resolve())
         return {"version": VERSION, "kind": self.kind, "options": json.loads(json.dumps(options))}
