@@ -1,6 +1,8 @@
 # Two commands set everything up on a fresh machine: make demo, make test.
 PYTHON ?= python3
 VENV ?= .venv
+# As many processes as there are cores; empty runs one test after the other.
+PYTEST_ARGS ?= -n auto
 BIN := $(VENV)/bin
 
 .PHONY: help demo test lint types events scatter clean

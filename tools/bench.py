@@ -5,7 +5,7 @@ Usage:
     python tools/bench.py --op knn,lif --dtype fp32        some of them
     python tools/bench.py --base main                      this version beside another revision
     python tools/bench.py --json OUT.json --markdown docs/benchmarks.md
-    python tools/bench.py --read docs/benchmarks/h200.json --markdown docs/benchmarks.md
+    python tools/bench.py --read docs/benchmarks/h100.json --markdown docs/benchmarks.md
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def main() -> int:
                 _say(result["rows"][-1])
                 if asked.json is not None:
                     write_json(result, asked.json)
-        add_peers(result)
+    add_peers(result)
     print_table(result)
     if asked.json is not None:
         write_json(result, asked.json)
