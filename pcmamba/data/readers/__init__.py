@@ -77,6 +77,8 @@ def read_points(
         check_up_axis(up_axis)
     if not path.exists():
         raise FileNotFoundError(f"path must be an existing file, got {path}")
+    if path.is_dir():
+        raise ReadError(f"{path}: path must be a file, got a folder; name the files in it")
     extension = path.suffix.lower()
     if extension not in READERS:
         raise ReadError(

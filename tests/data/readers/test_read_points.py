@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -237,3 +238,8 @@ def test_the_registry_reads_bytes_alone():
         "y": [2],
         "z": [3],
     }
+
+
+def test_a_folder_is_told_from_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ReadError, match="path must be a file, got a folder; name the files in it"):
+        read_points(tmp_path)
