@@ -104,6 +104,13 @@ __device__ __forceinline__ float softplus(float v, float& slope) {
     return fmaxf(v, 0.f) + 2.f * s * p;
 }
 
+// Slope of softplus where its value is dt: 1 - e^-dt, as a series where that would cancel.
+__device__ __forceinline__ float softplus_slope(float dt) {
+    float series = 1.f / 24 - dt * (1.f / 120 - dt * (1.f / 720));
+    series = dt * (1.f - dt * (0.5f - dt * (1.f / 6 - dt * series)));
+    return dt < 0.25f ? series : 1.f - exp2_fast(-LOG2E * dt);
+}
+
 // Step size before the walk, and its slope in delta.
 __device__ __forceinline__ float step_size(float delta, float& slope) {
 #if SOFTPLUS

@@ -324,8 +324,8 @@ selective_scan_bwd(const __grid_constant__ Scan scan) {
                 float4 step = steps[place];
                 float u = step.w, by_u = sums_u[sum];
                 float slant = LN2 * sums_delta[sum] + u * by_u;
-#if SOFTPLUS  // its slope is 1 - exp(-softplus)
-                slant -= slant * exp2_fast(-LOG2E * step.x);
+#if SOFTPLUS
+                slant *= softplus_slope(step.x);
 #endif
                 store(du.v, m, step.x * by_u + skip[m] * step.z);
                 store(ddelta.v, m, slant);
