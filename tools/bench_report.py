@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from bench_cases import CASES
+from bench_problem import Case
 from rich.console import Console
 from rich.table import Table
 
@@ -62,6 +64,8 @@ def _entry(row: Row, impl: str) -> str:
     if impl not in row["impls"]:
         return "missing" if "missing" in row and impl == "auto" else ""
     entry = row["impls"][impl]
+    if impl == "graph" and "median" not in row["impls"].get("auto", entry):
+        entry = row["impls"]["auto"]  # a recording of what is wrong is no better
     if "median" not in entry:
         return "wrong" if "wrong" in entry else "failed"
     text = _ms(entry["median"])
@@ -88,13 +92,27 @@ def _ms(value: float) -> str:
 
 
 def met(row: Row) -> bool | None:
-    """Tell whether a row is as fast as needed; None where nothing is asked or measured."""
-    ours = row["impls"].get("auto", {})
-    if row["needed"] is None or "median" not in ours:
+    """Tell whether a row is as fast as needed; None where nothing is asked.
+
+    What is missing, wrong or failed is not as fast as needed.
+    """
+    if row["needed"] is None:
         return None
+    ours = row["impls"].get("auto", {})
+    if "median" not in ours:
+        return False
     per_element = row["device"] == "cpu"
     taken = 1e6 * ours["median"] / row["elements"] if per_element else ours["median"]
     return bool(taken <= row["needed"])
+
+
+def unmeasured(result: dict[str, Any]) -> list[Case]:
+    """Return the cases of the device that the result does not have."""
+    device = "cuda" if "driver" in result["versions"] else "cpu"
+    names = ("op", "shape", "dtype", "passes")
+    known = {tuple(row[name] for name in names) for row in result["rows"]}
+    cases = [case for case in CASES if case.device == device]
+    return [case for case in cases if tuple(getattr(case, n) for n in names) not in known]
 
 
 def print_table(result: dict[str, Any]) -> None:
@@ -155,11 +173,15 @@ def markdown(result: dict[str, Any]) -> str:
         if met(row):
             texts[3] = f"**{texts[3]}**"
         lines.append(_line(texts))
-    wanted = [met(row) for row in result["rows"]]
-    lines += [
-        "",
-        f"{wanted.count(True)} of {len(wanted) - wanted.count(None)} needed figures are met.",
-    ]
+    absent = unmeasured(result)
+    asked = sum(row["needed"] is not None for row in result["rows"])
+    more = sum(case.needed is not None for case in absent)
+    reached = sum(met(row) is True for row in result["rows"])
+    said = f"{reached} of the {asked} rows with a needed figure reach it"
+    lines += ["", f"{said}; {more} more rows with one were not measured." if more else f"{said}."]
+    if absent:
+        names = ", ".join(f"{c.op} {c.shape} {c.dtype} {c.passes}" for c in absent)
+        lines += ["", f"Not measured: {names}."]
     lines += [""] + [f"- {note}" for note in notes(result)] if notes(result) else []
     return "\n".join(lines) + "\n"
 

@@ -75,6 +75,18 @@ def test_what_computes_wrongly_gets_no_time(wrong_op, name: str) -> None:
     assert message in entry["wrong"]
 
 
+def test_a_graph_of_what_is_wrong_gets_no_time(wrong_op) -> None:
+    found = measured(wrong_op(lambda x: 3 * x), "graph")["impls"]["graph"]
+    assert "result 0 is off by" in found["wrong"]
+
+
+def test_a_page_shows_no_graph_of_what_is_wrong() -> None:
+    times = {"median": 0.5, "min": 0.4, "p90": 0.7, "runs": 20}
+    result = {"versions": HEAD, "rows": [row(impls={"auto": {"wrong": "off"}, "graph": times})]}
+    assert "0.500" not in bench_report.markdown(result)
+    assert bench_report.met(result["rows"][0]) is False
+
+
 def test_another_shape_is_wrong(wrong_op) -> None:
     case = dataclasses.replace(wrong_op(lambda x: 2 * x[:2]), passes="fwd")
     assert "has shape (2, 4), not (3, 4)" in measured(case)["impls"]["auto"]["wrong"]
@@ -127,6 +139,15 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return bench.main()
 
 
+def test_a_page_names_what_was_not_measured() -> None:
+    head = HEAD | {"driver": "1"}
+    text = bench_report.markdown({"versions": head, "rows": [row()]})
+    more = [c for c in CASES if c.device == "cuda" and c.needed is not None]
+    assert f"; {len(more) - 1} more rows with one were not measured." in text
+    assert "pcm_tiny 32x1024 bf16 train," in text.split("Not measured:")[1]
+    assert "knn 32x512x1024x24" not in text.split("Not measured:")[1]
+
+
 def test_json_goes_round_and_gives_the_same_page(monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.setattr(bench, "select", lambda *_: [TINY])
     saved, first, second = (tmp_path / name for name in ("r.json", "a.md", "b.md"))
@@ -167,7 +188,8 @@ def test_a_page_keeps_the_text_around_its_table(tmp_path: Path) -> None:
     )
     assert "| 0.500 | 0.400 to 0.700 | 0.501 (pointops CUDA) | 0.2 |" in text
     assert "| missing |" in text
-    assert "1 of 2 needed figures are met" in text
+    # A row that is missing has not reached its figure.
+    assert "1 of the 3 rows with a needed figure reach it" in text
     page.write_text("no marks")
     with pytest.raises(ValueError, match=r"page.md must hold the lines"):
         bench_report.write_markdown(result, page)
