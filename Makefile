@@ -23,7 +23,8 @@ test:
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy"
-	"$(BIN)/pytest" $(PYTEST_ARGS)
+	"$(BIN)/pytest" $(PYTEST_ARGS) -m "not timing"
+	"$(BIN)/pytest" -m timing
 
 lint:
 	PYTHON="$(PYTHON)" sh tools/setup.sh "$(VENV)" dev

@@ -52,6 +52,7 @@ def best_time(function: Callable[[], object], repeats: int) -> float:
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.timing
 def test_forward_is_ten_times_faster_than_the_loop_over_steps() -> None:
     inputs = make_inputs(1, 1024, 384, 16)
     ours = best_time(lambda: selective_scan(**inputs, impl="cpu"), 20)
@@ -60,6 +61,7 @@ def test_forward_is_ten_times_faster_than_the_loop_over_steps() -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.timing
 def test_training_is_eight_times_faster_than_autograd_through_the_loop() -> None:
     inputs = make_inputs(8, 256, 96, 16)
     leaves = [value.requires_grad_() for value in inputs.values() if isinstance(value, Tensor)]

@@ -250,6 +250,7 @@ def test_named_kernels_refuse_double(impl: str) -> None:
         farthest_point_sample(torch.zeros(1, 5, 3).double(), 2, impl=impl)
 
 
+@pytest.mark.timing
 def test_the_compiled_loop_is_several_times_faster_than_torch() -> None:
     xyz = cloud(1, 20000)
     farthest_point_sample(xyz, 8)

@@ -149,6 +149,7 @@ def test_a_page_names_what_was_not_measured() -> None:
 
 
 def test_json_goes_round_and_gives_the_same_page(monkeypatch, tmp_path: Path, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow table breaks the names of cases
     monkeypatch.setattr(bench, "select", lambda *_: [TINY])
     saved, first, second = (tmp_path / name for name in ("r.json", "a.md", "b.md"))
     write = ["--device", "cpu", "--seconds", "0.01", "--json", str(saved)]
