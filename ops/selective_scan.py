@@ -67,8 +67,9 @@ def selective_scan(
     """Scan each channel of a sequence with a state whose decay and input depend on the step.
 
     All floating-point arguments are differentiable and may differ in dtype; the state and every
-    sum are float32 (float64 in the reference, if any argument is). A result never depends on the
-    other sequences of the batch, and two runs give the same bits.
+    sum are float32 (float64 in the reference, if any argument is). Two runs give the
+    same bits, and the values of other sequences never change a result; on a GPU their number may
+    change its last bits, since few long sequences are scanned in segments.
 
     Ragged form: drop the batch axis, so that (B, L, ...) becomes (T, ...), and give `offsets`.
 
