@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 
@@ -39,7 +40,10 @@ def _faults(mode: str, **variables: str) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_repeated_steps_fault_no_more_pages() -> None:
-    assert _faults("keep") < 0.1 * _faults("plain")
+    # Without it nearly every page faults, but for runs where a small block happens to hold the
+    # heap's top: a comparison with such a run would fail by chance.
+    touched = 4 * 8 * (16 << 20) // resource.getpagesize()
+    assert _faults("keep") < 0.1 * touched
 
 
 def test_the_users_own_choice_rules(monkeypatch: pytest.MonkeyPatch) -> None:
