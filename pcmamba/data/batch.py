@@ -1,9 +1,10 @@
-"""A batch of clouds as loaders hand it out, and the key of its random draws."""
+"""Batches as loaders hand them out, and the key of their random draws."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -30,15 +31,85 @@ class CloudBatch:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """What a model is called with."""
+        return self.points, self.features
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> CloudBatch:
         """Return the batch on `device`."""
-        features = self.features
-        return CloudBatch(
-            self.points.to(device, non_blocking=non_blocking),
-            self.labels.to(device, non_blocking=non_blocking),
-            self.index.to(device, non_blocking=non_blocking),
-            None if features is None else features.to(device, non_blocking=non_blocking),
-        )
+        return _moved(self, device, non_blocking)
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """Recordings of any lengths, one after the other.
+
+    Attributes:
+        x: (E,) int16 columns.
+        y: (E,) int16 rows.
+        t: (E,) int64 microseconds, not falling within a recording.
+        p: (E,) uint8 polarity, 1 brighter.
+        offsets: (B + 1,) int64 bounds of the recordings, from 0 to E.
+        labels: (B,) int64 class labels.
+        index: (B,) int64 positions in the data set, which key the random draws.
+        resolution_hw: H and W of the sensor, pixels.
+    """
+
+    x: Tensor
+    y: Tensor
+    t: Tensor
+    p: Tensor
+    offsets: Tensor
+    labels: Tensor
+    index: Tensor
+    resolution_hw: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> EventBatch:
+        """Return the batch on `device`."""
+        return _moved(self, device, non_blocking)
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips of equally many frames.
+
+    Attributes:
+        frames: (B, T, C, H, W) float32.
+        labels: (B,) int64 class labels.
+        index: (B,) int64 positions in the data set, which key the random draws.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """What a model is called with."""
+        return (self.frames,)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
+        """Return the batch on `device`."""
+        return _moved(self, device, non_blocking)
+
+
+Batch = TypeVar("Batch", CloudBatch, EventBatch, ClipBatch)
+
+
+def _moved(batch: Batch, device: torch.device | str, non_blocking: bool) -> Batch:
+    tensors = {
+        name: value.to(device, non_blocking=non_blocking)
+        for name, value in vars(batch).items()
+        if isinstance(value, Tensor)
+    }
+    return replace(batch, **tensors)
 
 
 @dataclass(frozen=True)
