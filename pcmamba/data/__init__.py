@@ -1,6 +1,7 @@
 """Data: files, sets, transforms and loaders."""
 
 from pcmamba.data.readers import ReadError, read_points
+from pcmamba.data.readers.events import read_events
 from pcmamba.data.sample_mesh import sample_mesh
 from pcmamba.data.structures import CloudSet, PointCloud
 from pcmamba.data.writers import write_las, write_npz, write_ply
@@ -9,6 +10,7 @@ __all__ = [
     "CloudSet",
     "PointCloud",
     "ReadError",
+    "read_events",
     "read_points",
     "sample_mesh",
     "write_las",

@@ -82,7 +82,7 @@ class Events:
             ValueError: Lengths differ, a number is not finite or not whole, p has other values,
                 or an event is outside the sensor.
         """
-        columns = [_whole(name, v) for name, v in (("x", x), ("y", y), ("t", t))]
+        columns = [_whole("x", x), _whole("y", y), _whole("t", t).astype(np.int64, copy=False)]
         positive = _positive(p)
         sizes = {len(column) for column in (*columns, positive)}
         if len(sizes) > 1:
@@ -100,8 +100,8 @@ class Events:
             notes = (*notes, f"times fell at {falls} places and were sorted")
         t0 = int(ts[0]) if len(ts) else 0
         return cls(
-            xs.astype(np.int16), ys.astype(np.int16), ts - t0, positive, resolution_hw,
-            t0=t0, source=source, notes=notes,
+            xs.astype(np.int16, copy=False), ys.astype(np.int16, copy=False), ts - t0, positive,
+            resolution_hw, t0=t0, source=source, notes=notes,
         )  # fmt: skip
 
     @classmethod
@@ -150,7 +150,7 @@ def _check_range(name: str, values: np.ndarray, end: int) -> None:
 
 
 def _whole(name: str, values: Any) -> np.ndarray:
-    """Return a column as int64; times may have fractions."""
+    """Return a column of whole numbers; times may have fractions, which are cut off."""
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise ValueError(f"{name} must be one column of numbers, got {array.dtype} {array.shape}")
@@ -163,13 +163,16 @@ def _whole(name: str, values: Any) -> np.ndarray:
         array = floor
     elif array.dtype == np.uint64 and (array >= 1 << 62).any():
         raise ValueError(f"{name} must be below 2**62, got {array.max()}")
-    return array.astype(np.int64)
+    small = array.dtype.kind in "iu" and array.dtype.itemsize < 8
+    return array if small else array.astype(np.int64)
 
 
 def _positive(p: Any) -> np.ndarray:
     array = np.asarray(p)
     if array.ndim != 1 or array.dtype.kind not in "iufb":
         raise ValueError(f"p must be one column of numbers, got {array.dtype} {array.shape}")
+    if array.dtype.kind in "bu" and array.max(initial=0) <= 1:
+        return array.astype(np.uint8)
     if not np.isin(array, (-1, 0, 1)).all():
         other = array[~np.isin(array, (-1, 0, 1))][0]
         raise ValueError(f"p must be 0 or 1, or -1 or 1, got {other}; check the columns' order")

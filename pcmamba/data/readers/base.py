@@ -11,7 +11,7 @@ from pcmamba.registry import Registry
 
 
 class ReadError(ValueError):
-    """A file cannot be read as points: it says which file, what was expected and what came."""
+    """A file cannot be read: it says which file, what was expected and what came."""
 
 
 @dataclass

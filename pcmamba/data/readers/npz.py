@@ -27,26 +27,32 @@ def parse_npz(data: bytes, columns: Sequence[str] | None = None) -> RawCloud:
         ValueError: No archive, no points among the keys, objects, a shape that does not fit, an
             array that is hugely larger than in the archive.
     """
-    with _open(data) as archive:
+    with open_archive(data) as archive:
         members = {n.removesuffix(".npy"): n for n in archive.namelist() if n.endswith(".npy")}
         key = points_key(list(members))
-        cloud = cloud_from_array(load_array(_member(archive, members.pop(key))), columns)
+        cloud = cloud_from_array(load_array(read_member(archive, members.pop(key))), columns)
         for name, member in members.items():
             if is_known_key(name):
-                add_array(cloud, name, load_array(_member(archive, member)))
+                add_array(cloud, name, load_array(read_member(archive, member)))
             else:
                 cloud.notes.append(f"left out {name!r}")
     return cloud
 
 
-def _open(data: bytes) -> zipfile.ZipFile:
+def open_archive(data: bytes) -> zipfile.ZipFile:
+    """Open the bytes of an npz file, or raise ValueError."""
     try:
         return zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, struct.error, NotImplementedError, ValueError) as error:
         raise ValueError(f"expected an npz archive, got a broken one ({error})") from None
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Unpack one member, if it is whole and not hugely larger than in the archive.
+
+    Raises:
+        ValueError: It is not.
+    """
     entry = archive.getinfo(name)
     if entry.file_size > max(_ALWAYS_TAKEN, _LARGEST_GROWTH * entry.compress_size):
         raise ValueError(

@@ -1,0 +1,25 @@
+"""aedat: one extension for three formats, told apart by the first line."""
+
+from __future__ import annotations
+
+from pcmamba.data.readers.events.aedat2 import parse_aedat2
+from pcmamba.data.readers.events.aedat3 import parse_aedat3
+from pcmamba.data.readers.events.aedat_header import split_header, version_of
+from pcmamba.data.readers.events.base import EVENT_READERS, EventOptions, RawEvents
+
+
+@EVENT_READERS.register(".aedat")
+def parse_aedat(data: bytes, options: EventOptions) -> RawEvents:
+    """Read AEDAT 2.0 or 3.1.
+
+    Raises:
+        ValueError: Another version, or broken content.
+    """
+    lines, end = split_header(data)
+    version = version_of(lines)
+    match version:
+        case "2.0":
+            return parse_aedat2(lines, data[end:], options)
+        case "3.1":
+            return parse_aedat3(lines, data[end:], options)
+    raise ValueError(f"version must be 2.0 or 3.1, got {version!r}")
