@@ -83,12 +83,17 @@ def save_run_report(
         ValueError: A file of the run is damaged.
     """
     recipe, report, target = read_recipe_of(run), read_report(run), path or run / PAGE
-    pictures = None if test_set is None or model is None else _pictures(test_set, model)
+    notes, pictures = list(test_set.notes) if test_set is not None else [], None
+    if report is not None and test_set is not None and model is not None:
+        if tuple(test_set.ids) == report.predictions.ids:
+            pictures = _pictures(test_set, model)
+        else:
+            notes.append("no pictures: the test split has other samples than when it was evaluated")
     page = ReportPage(
         title=f"Run {run.resolve().name}: {recipe.model.name} on {recipe.data.name}",
         protocol="not tested yet" if report is None else report.protocol,
         facts=[*([] if report is None else evaluation_facts(report)), *run_facts(run, model)],
-        notes=[] if test_set is None else test_set.notes,
+        notes=notes,
         charts=curves(run),
         **({} if report is None else evaluation_parts(report)),
         samples=[] if report is None else hardest_samples(report.predictions, pictures),
