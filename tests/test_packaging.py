@@ -55,7 +55,7 @@ def test_wheel_holds_every_source_file(wheel: Path) -> None:
         **{f"pcmamba/{name}": ROOT / name for name in ("ops", "kernels", "configs")},
     }
     for prefix, folder in sources.items():
-        for pattern in ("*.py", "*.yaml", "*.cu", "*.cuh"):
+        for pattern in ("*.py", "*.yaml", "*.cu", "*.cuh", "templates/*"):
             for path in folder.rglob(pattern):
                 if any(parent.is_symlink() for parent in path.parents):
                     continue

@@ -1,4 +1,4 @@
-"""The command `pcmamba`: train, evaluate, predict, audit, data, models; one command a file.
+"""The command `pcmamba`: train, evaluate, predict, audit, report, data, models; one command a file.
 
 Heavy imports are inside the commands, so that help and mistakes answer at once.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import jsonargparse
 
 from pcmamba import __version__
-from pcmamba.cli import audit, data, evaluate, models, predict, train
+from pcmamba.cli import audit, data, evaluate, models, predict, report, train
 from pcmamba.cli._command import USER_ERRORS
 from pcmamba.registry import unknown_name
 from pcmamba.train.recipe_file import check_option, one_line
@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[Callable[[], jsonargparse.ArgumentParser], Run]] = {
     "evaluate": (evaluate.make_parser, evaluate.run),
     "predict": (predict.make_parser, predict.run),
     "audit": (audit.make_parser, audit.run),
+    "report": (report.make_parser, report.run),
     "data": (data.make_parser, data.run),
     "models": (models.make_parser, models.run),
 }

@@ -22,16 +22,21 @@ def make_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--device", type=str | None, help="default: a GPU if there is one")
     parser.add_argument(
-        "--out", help="folder for the report and the confusion matrix; default: in the run"
+        "--out", help="folder for figures, predictions and confusion matrix; default: in the run"
+    )
+    parser.add_argument(
+        "--report", metavar="DIR", help="write them there, and report.html, one page with all"
     )
     return parser
 
 
 def run(args: dict[str, Any], argv: list[str]) -> int:
-    """Measure, print the table, write the report."""
+    """Measure, print the table, write figures, predictions and, if asked for, the page."""
     from pcmamba.train.evaluate import evaluate
     from pcmamba.train.predictor import find_run, load
 
+    if args["out"] and args["report"]:
+        raise ValueError(f"out must not be given beside report, got {args['out']}")
     model, run = load(args["model"], args["device"]).model, find_run(args["model"])
     cloud_set = cloud_set_of(args, run)
     with Progress() as (_, advance):
@@ -44,7 +49,13 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
             progress=advance,
         )
     print(f"{report.table()}\n\n{report.protocol}\n{figures(report)}")
-    out = args["out"] or (run / "evaluation" if run else None)
-    for path in report.save(Path(out)) if out else ():
+    if args["report"] is not None:
+        from pcmamba.train.html_report import save_evaluation_report
+
+        written = save_evaluation_report(Path(args["report"]), report, model, cloud_set, run)
+    else:
+        out = args["out"] or (run / "evaluation" if run else None)
+        written = report.save(Path(out)) if out else []
+    for path in written:
         print(f"wrote {path}")
     return 0

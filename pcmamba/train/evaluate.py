@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from pcmamba.data.transforms import Scale
 from pcmamba.models import PointClassifier
 from pcmamba.train.datamodule import evaluation_loader
 from pcmamba.train.graph import GraphedForward
-from pcmamba.train.metrics import accuracies, class_recalls, count_confusion
+from pcmamba.train.metrics import accuracies, class_recalls
+from pcmamba.train.predictions import Predictions, read_predictions
 from pcmamba.viz.confusion import save_confusion_png
 
+EVALUATION = "evaluation.json"
 VOTE_SCALE = (0.8, 1.2)
 
 
@@ -34,6 +36,7 @@ class Report:
         class_accuracies: Recall of each class, None for one without clouds.
         confusion: Counts (K true, K predicted), rows in the order of `class_names`.
         protocol: How the numbers came about, in words.
+        predictions: The answer to every sample.
     """
 
     overall_accuracy: float
@@ -42,6 +45,7 @@ class Report:
     class_accuracies: tuple[float | None, ...]
     confusion: tuple[tuple[int, ...], ...]
     protocol: str
+    predictions: Predictions = field(repr=False, compare=False)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures without the matrix, for JSON."""
@@ -67,18 +71,22 @@ class Report:
         return "\n".join(lines)
 
     def save(self, folder: Path, picture: bool = True) -> list[Path]:
-        """Write `evaluation.json` and then, if wanted, `confusion.png`; return their paths.
+        """Write `evaluation.json`, `predictions.csv` and `.npz`, then, if wanted, `confusion.png`.
+
+        Returns:
+            The paths of the files.
 
         Raises:
             ImportError: A picture is wanted and matplotlib is missing.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / "evaluation.json"]
+        paths = [folder / EVALUATION]
         content = {**self.summary(), "confusion": [list(row) for row in self.confusion]}
         paths[0].write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        paths += self.predictions.save(folder)
         if picture:
             paths.append(folder / "confusion.png")
-            save_confusion_png(paths[1], self.confusion, self.class_names)
+            save_confusion_png(paths[-1], self.confusion, self.class_names)
         return paths
 
 
@@ -112,20 +120,18 @@ def evaluate(
     _check(model, cloud_set, votes)
     device = next(model.parameters()).device
     loader = evaluation_loader(cloud_set, model.preprocessing, batch_size, device)
-    classes = len(model.class_names)
-    confusion = torch.zeros(classes, classes, dtype=torch.int64, device=device)
+    logits: list[Tensor] = []
     training, done = model.training, 0
     forward = GraphedForward(model.eval())
     try:
         for batch in loader:
-            predicted = _vote(forward, batch, votes, seed).argmax(dim=1)
-            confusion += count_confusion(predicted, batch.labels, classes)
+            logits.append(_vote(forward, batch, votes, seed))
             done += len(batch)
             if progress is not None:
                 progress(done, len(cloud_set.labels))
     finally:
         model.train(training)
-    return make_report(confusion.cpu(), model, cloud_set, votes)
+    return make_report(torch.cat(logits) / (1 + votes), model, cloud_set, votes)
 
 
 def _check(model: PointClassifier, cloud_set: CloudSet, votes: int) -> None:
@@ -149,11 +155,11 @@ def _vote(forward: GraphedForward, batch: CloudBatch, votes: int, seed: int) -> 
     return logits
 
 
-def make_report(
-    confusion: Tensor, model: PointClassifier, cloud_set: CloudSet, votes: int
-) -> Report:
-    """Turn counts into a report that says how they came about."""
-    overall, mean_class = accuracies(confusion)
+def make_report(logits: Tensor, model: PointClassifier, cloud_set: CloudSet, votes: int) -> Report:
+    """Turn logits (S, K), in the order of the set, into a report that says how they came about."""
+    found = Predictions(
+        tuple(cloud_set.ids), cloud_set.labels.cpu(), logits.cpu(), tuple(model.class_names)
+    )
     kind = "synthetic " if cloud_set.synthetic and "synthetic" not in cloud_set.name else ""
     points = model.preprocessing.num_points
     views = (
@@ -161,14 +167,38 @@ def make_report(
         if votes
         else "one view, no voting"
     )
+    return count_up(
+        found,
+        f"{kind}{cloud_set.name}, {cloud_set.split} split, {len(cloud_set.labels)} clouds, "
+        f"first {points} points of each, float32, {views}",
+    )
+
+
+def count_up(predictions: Predictions, protocol: str) -> Report:
+    """Return the figures of predictions that came about as `protocol` says."""
+    confusion = predictions.confusion
+    overall, mean_class = accuracies(confusion)
     return Report(
         overall_accuracy=overall,
         mean_class_accuracy=mean_class,
-        class_names=tuple(model.class_names),
+        class_names=predictions.class_names,
         class_accuracies=tuple(class_recalls(confusion)),
         confusion=tuple(map(tuple, confusion.tolist())),
-        protocol=(
-            f"{kind}{cloud_set.name}, {cloud_set.split} split, {len(cloud_set.labels)} clouds, "
-            f"first {points} points of each, float32, {views}"
-        ),
+        protocol=protocol,
+        predictions=predictions,
     )
+
+
+def read_report(folder: Path) -> Report | None:
+    """Read the evaluation that `Report.save` wrote into a folder.
+
+    Returns:
+        The report; None if there is none, or one without predictions, as earlier versions wrote.
+
+    Raises:
+        ValueError: A file is damaged.
+    """
+    predictions, path = read_predictions(folder), folder / EVALUATION
+    if predictions is None or not path.is_file():
+        return None
+    return count_up(predictions, json.loads(path.read_text(encoding="utf-8"))["protocol"])

@@ -91,15 +91,14 @@ def write_start(folder: Path, recipe: Recipe, device: str, precision: str) -> No
     write_text(folder / CONFIG, dump_recipe(recipe))
     path = folder / ENVIRONMENT
     starts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    starts.append(environment(recipe, device, precision))
+    starts.append({"seed": recipe.seed, **environment(device, precision)})
     write_text(path, json.dumps(starts, indent=2) + "\n")
 
 
-def environment(recipe: Recipe, device: str, precision: str) -> dict[str, Any]:
-    """Return versions, device and seed, for JSON."""
+def environment(device: str, precision: str) -> dict[str, Any]:
+    """Return versions, time and device, for JSON."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seed": recipe.seed,
         "device": device,
         "precision": precision,
         "threads": torch.get_num_threads(),

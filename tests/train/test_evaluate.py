@@ -11,7 +11,7 @@ from pcmamba.data.batch import CloudBatch, Draw
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.transforms import Scale
 from pcmamba.models import PointClassifier, Preprocessing
-from pcmamba.train.evaluate import evaluate
+from pcmamba.train.evaluate import evaluate, read_report
 from pcmamba.train.metrics import count_confusion
 from pcmamba.train.predictor import load
 
@@ -111,9 +111,33 @@ def test_absent_class_is_a_dash(model, test_set):
 
 def test_saved_report(report, tmp_path):
     paths = report.save(tmp_path / "new")
-    assert [path.name for path in paths] == ["evaluation.json", "confusion.png"]
-    assert paths[1].read_bytes().startswith(b"\x89PNG")
+    written = ["evaluation.json", "predictions.csv", "predictions.npz", "confusion.png"]
+    assert [path.name for path in paths] == written
+    assert paths[-1].read_bytes().startswith(b"\x89PNG")
     assert json.loads(paths[0].read_text())["overall_accuracy"] == report.overall_accuracy
+
+
+def test_predictions_are_the_models_answers(report, model, test_set):
+    points = model.preprocessing.normalize(test_set.points[:, :64])
+    with torch.no_grad():
+        logits = model.eval()(points)
+    found = report.predictions
+    assert found.ids == test_set.ids
+    torch.testing.assert_close(found.logits, logits, rtol=1e-4, atol=1e-5)
+    assert report.confusion == tuple(map(tuple, found.confusion.tolist()))
+
+
+def test_votes_are_averaged_not_summed(model, test_set, report):
+    voted = evaluate(model, test_set, votes=3).predictions
+    assert 0.5 < float(voted.logits.norm() / report.predictions.logits.norm()) < 2
+
+
+def test_a_saved_report_is_read_back(report, tmp_path):
+    assert read_report(tmp_path) is None
+    report.save(tmp_path, picture=False)
+    read = read_report(tmp_path)
+    assert read == report
+    assert torch.equal(read.predictions.logits, report.predictions.logits)
 
 
 def test_other_classes_and_negative_votes_are_refused(model, test_set):

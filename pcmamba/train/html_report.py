@@ -1,0 +1,109 @@
+"""Evaluations and runs as HTML reports in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pcmamba.data.structures import CloudSet
+from pcmamba.models import PointClassifier
+from pcmamba.train.evaluate import Report, read_report
+from pcmamba.train.report_evaluation import evaluation_facts, evaluation_parts, hardest_samples
+from pcmamba.train.report_run import (
+    curves,
+    file_entry,
+    files_of_run,
+    model_text,
+    recipe_text,
+    run_facts,
+    size_fact,
+    versions_now,
+    versions_of_run,
+)
+from pcmamba.train.run_folder import read_recipe_of
+from pcmamba.viz.page import png_uri
+from pcmamba.viz.report_page import ReportPage, save_report_page
+from pcmamba.viz.sample_picture import sample_png
+
+PAGE = "report.html"
+
+
+def save_evaluation_report(
+    folder: Path,
+    report: Report,
+    model: PointClassifier,
+    cloud_set: CloudSet,
+    run: Path | None = None,
+) -> list[Path]:
+    """Write an evaluation's files and `report.html`, which shows them all; return their paths.
+
+    Args:
+        folder: Where to; made if it is missing.
+        report: The evaluation.
+        model: What was evaluated.
+        cloud_set: What it was evaluated on.
+        run: The run that the model is from, whose curves and recipe are shown too.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    paths = report.save(folder)
+    page = ReportPage(
+        title=f"{model.name or type(model).__name__} on {cloud_set.name}",
+        protocol=report.protocol,
+        facts=[*evaluation_facts(report), size_fact(model)],
+        notes=cloud_set.notes,
+        charts=[] if run is None else curves(run),
+        **evaluation_parts(report),
+        samples=hardest_samples(report.predictions, _pictures(cloud_set, model)),
+        configuration=[*([] if run is None else [recipe_text(run)]), model_text(model)],
+        versions=versions_now(model, run),
+        files=[file_entry(path, folder) for path in paths],
+    )
+    return [*paths, save_report_page(folder / PAGE, page)]
+
+
+def save_run_report(
+    run: Path,
+    path: Path | None = None,
+    *,
+    model: PointClassifier | None = None,
+    test_set: CloudSet | None = None,
+) -> Path:
+    """Write the report of a run, finished or not, as one HTML page.
+
+    Args:
+        run: Its folder.
+        path: The page; by default `report.html` in the folder.
+        model: Its model, if it has one yet.
+        test_set: What it was tested on, for pictures of the hardest samples.
+
+    Raises:
+        FileNotFoundError: The folder is not that of a run.
+        ValueError: A file of the run is damaged.
+    """
+    recipe, report, target = read_recipe_of(run), read_report(run), path or run / PAGE
+    notes, pictures = list(test_set.notes) if test_set is not None else [], None
+    if report is not None and test_set is not None and model is not None:
+        if tuple(test_set.ids) == report.predictions.ids:
+            pictures = _pictures(test_set, model)
+        else:
+            notes.append("no pictures: the test split has other samples than when it was evaluated")
+    page = ReportPage(
+        title=f"Run {run.resolve().name}: {recipe.model.name} on {recipe.data.name}",
+        protocol="not tested yet" if report is None else report.protocol,
+        facts=[*([] if report is None else evaluation_facts(report)), *run_facts(run, model)],
+        notes=notes,
+        charts=curves(run),
+        **({} if report is None else evaluation_parts(report)),
+        samples=[] if report is None else hardest_samples(report.predictions, pictures),
+        configuration=[recipe_text(run), *([] if model is None else [model_text(model)])],
+        versions=versions_of_run(run),
+        files=files_of_run(run, target.parent) if target.parent == run else [],
+    )
+    return save_report_page(target, page)
+
+
+def _pictures(cloud_set: CloudSet, model: PointClassifier) -> Callable[[int], str]:
+    points = model.preprocessing.num_points
+    return lambda index: png_uri(sample_png(cloud_set, index, points))
