@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pcmamba.models import PointClassifier
+from pcmamba.models import Classifier
 
 BATCH_SIZES = (2, 8, 32)
 SCALES = (0.9, 1.1)
@@ -44,7 +44,7 @@ class Probe:
 
 
 @torch.no_grad()
-def audit(model: PointClassifier, clouds: Tensor, *, seed: int = 0) -> list[Probe]:
+def audit(model: Classifier, clouds: Tensor, *, seed: int = 0) -> list[Probe]:
     """Probe a classifier on clouds.
 
     Args:
@@ -58,8 +58,13 @@ def audit(model: PointClassifier, clouds: Tensor, *, seed: int = 0) -> list[Prob
         points, duplicated points, scale, rigid shift, the other device, bfloat16.
 
     Raises:
-        ValueError: Fewer than two clouds.
+        ValueError: Fewer than two clouds, or the model takes none.
     """
+    if model.domain != "clouds":
+        raise ValueError(
+            f"model must take clouds, got {model.name}, which takes {model.domain}: "
+            "its changes are those of a point cloud"
+        )
     if clouds.dim() != 3 or len(clouds) < 2:
         raise ValueError(f"clouds must be (N, P, 3) with N >= 2, got {tuple(clouds.shape)}")
     training = model.training
@@ -75,7 +80,7 @@ def audit(model: PointClassifier, clouds: Tensor, *, seed: int = 0) -> list[Prob
 
 
 def _changed(
-    model: PointClassifier, clouds: Tensor, alone: Tensor, seed: int
+    model: Classifier, clouds: Tensor, alone: Tensor, seed: int
 ) -> Iterator[tuple[str, Tensor, str]]:
     """Yield what was changed, the logits after it and whether a model may depend on it."""
     generator = torch.Generator().manual_seed(seed)
@@ -97,7 +102,7 @@ def _changed(
     yield from _elsewhere(model, clouds)
 
 
-def _elsewhere(model: PointClassifier, clouds: Tensor) -> Iterator[tuple[str, Tensor, str]]:
+def _elsewhere(model: Classifier, clouds: Tensor) -> Iterator[tuple[str, Tensor, str]]:
     device = clouds.device
     if device.type == "cuda":
         model.to("cpu")
@@ -110,17 +115,15 @@ def _elsewhere(model: PointClassifier, clouds: Tensor) -> Iterator[tuple[str, Te
     yield "bfloat16 for float32", low, "rounding"
 
 
-def _alone(model: PointClassifier, clouds: Tensor) -> Tensor:
+def _alone(model: Classifier, clouds: Tensor) -> Tensor:
     return torch.cat([model(cloud[None]).float() for cloud in clouds])
 
 
-def _batched(model: PointClassifier, clouds: Tensor, size: int) -> Tensor:
+def _batched(model: Classifier, clouds: Tensor, size: int) -> Tensor:
     return torch.cat([model(part).float() for part in clouds.split(size)])
 
 
-def _with_mates(
-    model: PointClassifier, clouds: Tensor, change: Callable[[Tensor], Tensor]
-) -> Tensor:
+def _with_mates(model: Classifier, clouds: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     """Run each cloud behind its changed predecessor."""
     mates = change(clouds.roll(1, dims=0))
     pairs = torch.stack([mates, clouds], dim=1)

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from pcmamba.convert import mamba3d, pcm
 from pcmamba.convert.prompt_search import search_prompt_blocks
-from pcmamba.models import PointClassifier
+from pcmamba.models import Classifier
 
 __all__ = ["from_released", "search_prompt_blocks", "to_released"]
 
 
-def from_released(state_dict: Mapping[str, Tensor], **options: Any) -> PointClassifier:
+def from_released(state_dict: Mapping[str, Tensor], **options: Any) -> Classifier:
     """Build a classification model from a released program's weights, which tell what they are.
 
     Args:
@@ -36,7 +36,7 @@ def from_released(state_dict: Mapping[str, Tensor], **options: Any) -> PointClas
     return (mamba3d if is_mamba3d else pcm).from_released(bare, **options)
 
 
-def to_released(model: PointClassifier) -> dict[str, Tensor]:
+def to_released(model: Classifier) -> dict[str, Tensor]:
     """Return a model's weights under the released names and shapes.
 
     Raises:

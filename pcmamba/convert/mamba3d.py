@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from pcmamba.convert import names
-from pcmamba.models import PointClassifier, create_model
+from pcmamba.models import Classifier, create_model
 from pcmamba.models.weights import load_strictly
 
 OWNER = "Mamba3D"
@@ -66,7 +66,7 @@ def from_released(
     model: str | None = None,
     reference: bool = True,
     **overrides: Any,
-) -> PointClassifier:
+) -> Classifier:
     """Build a Mamba3D or HyMamba classifier from the released code's weights.
 
     Width, depth and classes are read off the tensors.
@@ -105,7 +105,7 @@ def from_released(
     return built.eval()
 
 
-def to_released(model: PointClassifier) -> dict[str, Tensor]:
+def to_released(model: Classifier) -> dict[str, Tensor]:
     """Return a model's weights under the released names and shapes, the inverse of the above.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pcmamba.convert import names
 from pcmamba.convert.prompt_search import Batches, accuracy_on, search_prompt_blocks
-from pcmamba.models import PointClassifier, create_model
+from pcmamba.models import Classifier, create_model
 from pcmamba.models.pcm import PROMPTS, PCMConfig
 from pcmamba.models.weights import load_strictly
 
@@ -64,9 +64,9 @@ def from_released(
     *,
     model: str = "pcm_tiny",
     prompt_rows: PromptRows = "first-appearance",
-    evaluate: Callable[[PointClassifier], float] | None = None,
+    evaluate: Callable[[Classifier], float] | None = None,
     batches: Batches | None = None,
-) -> PointClassifier:
+) -> Classifier:
     """Build a classification model from the released code's weights.
 
     The model runs as released (`reference=True`): slab orders, batch-wide directions.
@@ -118,7 +118,7 @@ def from_released(
     return built.eval()
 
 
-def to_released(model: PointClassifier) -> dict[str, Tensor]:
+def to_released(model: Classifier) -> dict[str, Tensor]:
     """Return a model's weights under the released names and shapes, the inverse of the above.
 
     Raises:
@@ -137,9 +137,9 @@ def to_released(model: PointClassifier) -> dict[str, Tensor]:
 
 def _score(
     prompt_rows: PromptRows,
-    evaluate: Callable[[PointClassifier], float] | None,
+    evaluate: Callable[[Classifier], float] | None,
     batches: Batches | None,
-) -> Callable[[PointClassifier], float] | None:
+) -> Callable[[Classifier], float] | None:
     if isinstance(prompt_rows, str) and prompt_rows not in (*SEARCHES, "first-appearance"):
         known = "'first-appearance', 'search' or 'search-all'"
         raise ValueError(f"prompt_rows must be a mapping, {known}, got {prompt_rows!r}")

@@ -16,7 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from pcmamba.models import PointClassifier
+from pcmamba.models import Classifier
 from pcmamba.models.pcm import PROMPTS, PCMConfig, PCMStage
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -24,7 +24,7 @@ MOST_MAPS = math.factorial(7)
 
 
 def search_prompt_blocks(
-    model: PointClassifier, score: Callable[[PointClassifier], float], *, exhaustive: bool = False
+    model: Classifier, score: Callable[[Classifier], float], *, exhaustive: bool = False
 ) -> dict[str, int]:
     """Find the map from orders to blocks of prompt rows that scores best.
 
@@ -65,7 +65,7 @@ def search_prompt_blocks(
     return dict(zip(orders, found, strict=True))
 
 
-def accuracy_on(batches: Batches) -> Callable[[PointClassifier], float]:
+def accuracy_on(batches: Batches) -> Callable[[Classifier], float]:
     """Return a score: accuracy on labelled batches, ties broken by the mean right probability.
 
     Raises:
@@ -76,7 +76,7 @@ def accuracy_on(batches: Batches) -> Callable[[PointClassifier], float]:
     if count == 0:
         raise ValueError("batches must hold at least one labelled cloud, got none")
 
-    def score(model: PointClassifier) -> float:
+    def score(model: Classifier) -> float:
         right = sure = 0.0
         for xyz, labels in kept:
             logits = model(xyz).float()
@@ -87,15 +87,15 @@ def accuracy_on(batches: Batches) -> Callable[[PointClassifier], float]:
     return score
 
 
-def _stages(model: PointClassifier) -> Iterator[PCMStage]:
+def _stages(model: Classifier) -> Iterator[PCMStage]:
     return (module for module in model.modules() if isinstance(module, PCMStage))
 
 
 def _score(
-    model: PointClassifier,
+    model: Classifier,
     orders: tuple[str, ...],
     blocks: Iterable[int],
-    score: Callable[[PointClassifier], float],
+    score: Callable[[Classifier], float],
 ) -> float:
     rows = {order: PROMPTS * block for order, block in zip(orders, blocks, strict=True)}
     for stage in _stages(model):
@@ -104,14 +104,14 @@ def _score(
 
 
 def _best_of_all(
-    model: PointClassifier, orders: tuple[str, ...], score: Callable[[PointClassifier], float]
+    model: Classifier, orders: tuple[str, ...], score: Callable[[Classifier], float]
 ) -> tuple[int, ...]:
     maps = itertools.permutations(range(len(orders)))
     return max(maps, key=lambda blocks: _score(model, orders, blocks, score))
 
 
 def _best_of_probes(
-    model: PointClassifier, orders: tuple[str, ...], score: Callable[[PointClassifier], float]
+    model: Classifier, orders: tuple[str, ...], score: Callable[[Classifier], float]
 ) -> tuple[int, ...]:
     count = len(orders)
     scores = np.empty((count, count))
@@ -124,10 +124,10 @@ def _best_of_probes(
 
 
 def _climb(
-    model: PointClassifier,
+    model: Classifier,
     orders: tuple[str, ...],
     blocks: list[int],
-    score: Callable[[PointClassifier], float],
+    score: Callable[[Classifier], float],
 ) -> tuple[int, ...]:
     """Swap two blocks as long as it scores higher."""
     best, better = _score(model, orders, blocks, score), True

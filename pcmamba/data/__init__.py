@@ -1,5 +1,7 @@
 """Data: files, sets, transforms and loaders."""
 
+from pcmamba.data.event_set import EventSet
+from pcmamba.data.events import Events
 from pcmamba.data.readers import ReadError, read_points
 from pcmamba.data.readers.events import read_events
 from pcmamba.data.sample_mesh import sample_mesh
@@ -8,6 +10,8 @@ from pcmamba.data.writers import write_las, write_npz, write_ply
 
 __all__ = [
     "CloudSet",
+    "EventSet",
+    "Events",
     "PointCloud",
     "ReadError",
     "read_events",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from pcmamba.data import random
+
+Domain = Literal["clouds", "events"]  # what a data set holds and a model takes
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,12 @@ class ClipBatch:
         return _moved(self, device, non_blocking)
 
 
-Batch = TypeVar("Batch", CloudBatch, EventBatch, ClipBatch)
+ModelBatch: TypeAlias = CloudBatch | ClipBatch  # those a model is called with
+OneBatch = TypeVar("OneBatch", CloudBatch, EventBatch, ClipBatch)
 
 
-def _moved(batch: Batch, device: torch.device | str, non_blocking: bool) -> Batch:
-    tensors = {
+def _moved(batch: OneBatch, device: torch.device | str, non_blocking: bool) -> OneBatch:
+    tensors: dict[str, Any] = {
         name: value.to(device, non_blocking=non_blocking)
         for name, value in vars(batch).items()
         if isinstance(value, Tensor)

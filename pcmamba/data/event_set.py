@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pcmamba.data.batch import EventBatch
+from pcmamba.data.batch import Domain, EventBatch
 from pcmamba.data.events import Events
 
 
@@ -36,6 +37,9 @@ class EventSet:
     Raises:
         ValueError: A length disagrees, or a label is out of range.
     """
+
+    domain: ClassVar[Domain] = "events"
+    unit: ClassVar[str] = "recordings"
 
     x: Tensor
     y: Tensor

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pcmamba.data.batch import CloudBatch, Draw
+from pcmamba.data.batch import Draw
+from pcmamba.data.labelled_set import LabelledSet
 from pcmamba.data.random import permutation
-from pcmamba.data.structures import CloudSet
 from pcmamba.data.transforms import Transform
 
 
@@ -20,15 +20,15 @@ class ResidentLoader:
     A batch is a gather on the device, then the transforms, whose draws depend on (seed, epoch,
     index) alone. `state_dict` holds the epoch and the number of batches handed out, so training
     that saves after a step goes on with exactly the next batch. With several processes each takes
-    every `world_size`-th cloud of the order; the order is first extended by its own beginning, so
-    that all take the same number (fewer than `world_size` clouds then come twice).
+    every `world_size`-th recording of the order; the order is first extended by its own beginning,
+    so that all take the same number (fewer than `world_size` recordings then come twice).
 
     Args:
-        cloud_set: The clouds; moved to `device` once.
-        batch_size: Clouds per batch and process.
+        data_set: Clouds or event recordings; moved to `device` once.
+        batch_size: Recordings per batch and process.
         shuffle: False keeps the data set's order in every epoch.
         seed: Of the order and of the transforms.
-        device: Where the clouds stay; None leaves them where they are.
+        device: Where the recordings stay; None leaves them where they are.
         transforms: Applied to every batch in turn; their `stream` names must differ.
         drop_last: Leave out the last batch of an epoch if it is not full.
         rank: This process, 0 … world_size - 1.
@@ -44,7 +44,7 @@ class ResidentLoader:
 
     def __init__(
         self,
-        cloud_set: CloudSet,
+        data_set: LabelledSet,
         batch_size: int,
         *,
         shuffle: bool,
@@ -55,10 +55,10 @@ class ResidentLoader:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        _check(cloud_set, batch_size, rank, world_size)
+        _check(data_set, batch_size, rank, world_size)
         _check_streams(transforms)
-        self.points = cloud_set.points.to(device)
-        self.labels = cloud_set.labels.to(device)
+        self.data_set = data_set.to(device)
+        self.labels = self.data_set.labels.to(device)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -71,7 +71,7 @@ class ResidentLoader:
         self._resume_at = 0
         if len(self) == 0:
             raise ValueError(
-                f"batch_size must be at most the {len(self.order())} clouds of a process "
+                f"batch_size must be at most the {len(self.order())} {data_set.unit} of a process "
                 f"with drop_last, got {batch_size}"
             )
 
@@ -101,7 +101,7 @@ class ResidentLoader:
         order = torch.cat([order, order[torch.arange(extra, device=device) % count]])
         return order[self.rank :: self.world_size]
 
-    def __iter__(self) -> Iterator[CloudBatch]:
+    def __iter__(self) -> Iterator[Any]:
         """Hand out this epoch's batches, after `load_state_dict` only those that remained.
 
         The epoch and the position are read when the first batch is asked for, not here: a trainer
@@ -116,8 +116,8 @@ class ResidentLoader:
             self._position = position + 1
             yield self._batch(chosen, draw)
 
-    def _batch(self, index: Tensor, draw: Draw) -> CloudBatch:
-        batch = CloudBatch(self.points[index], self.labels[index], index)
+    def _batch(self, index: Tensor, draw: Draw) -> Any:
+        batch: Any = self.data_set.batch(index)
         for transform in self.transforms:
             batch = transform(batch, draw)
         return batch
@@ -152,9 +152,9 @@ class ResidentLoader:
         }
 
 
-def _check(cloud_set: CloudSet, batch_size: int, rank: int, world_size: int) -> None:
-    if len(cloud_set.labels) == 0:
-        raise ValueError(f"cloud_set must have clouds, got none in {cloud_set.name!r}")
+def _check(data_set: LabelledSet, batch_size: int, rank: int, world_size: int) -> None:
+    if len(data_set.labels) == 0:
+        raise ValueError(f"data_set must have {data_set.unit}, got none in {data_set.name!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     if world_size < 1:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pcmamba.data.axes import check_up_axis, to_z_up
+from pcmamba.data.batch import CloudBatch, Domain
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,9 @@ class CloudSet:
         ValueError: A shape disagrees, a label is out of range, or a value is not finite.
     """
 
+    domain: ClassVar[Domain] = "clouds"
+    unit: ClassVar[str] = "clouds"
+
     points: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
@@ -133,6 +138,29 @@ class CloudSet:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    def batch(self, index: Tensor) -> CloudBatch:
+        """Return the clouds at `index` (B,) on the device of the points."""
+        return CloudBatch(self.points[index], self.labels[index], index)
+
+    def take(self, index: Tensor) -> CloudSet:
+        """Return the set of the clouds at `index` (S',)."""
+        changes: dict[str, Any] = {"ids": tuple(self.ids[i] for i in index.tolist())}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, Tensor):
+                changes[entry.name] = value[index]
+        return replace(self, **changes)
+
+    def to(self, device: torch.device | str | None) -> CloudSet:
+        """Return the set with points and labels on `device`; None leaves them where they are.
+
+        Normals, part labels and keys stay: no batch holds them, and a GPU's memory is dear.
+        """
+        points, labels = self.points.to(device), self.labels.to(device)
+        if points is self.points and labels is self.labels:
+            return self
+        return replace(self, points=points, labels=labels)
 
 
 def _check_array(

@@ -3,11 +3,25 @@
 import importlib
 import pkgutil
 
-from pcmamba.models.classifier import PointClassifier, create_model, list_models
+from pcmamba.models.classifier import (
+    Classifier,
+    ClipClassifier,
+    PointClassifier,
+    create_model,
+    list_models,
+)
 from pcmamba.models.preprocessing import Preprocessing
 from pcmamba.models.registry import MODELS
 
-__all__ = ["MODELS", "PointClassifier", "Preprocessing", "create_model", "list_models"]
+__all__ = [
+    "MODELS",
+    "Classifier",
+    "ClipClassifier",
+    "PointClassifier",
+    "Preprocessing",
+    "create_model",
+    "list_models",
+]
 
 # Every file here registers the models it defines: a new one needs no entry in a list.
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from huggingface_hub import ModelHubMixin, hf_hub_download
 from torch import Tensor, nn
@@ -17,24 +17,26 @@ from pcmamba.registry import unknown_name
 _HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token")
 
 
-class PointClassifier(nn.Module, ModelHubMixin):
-    """A network from a cloud to class logits that carries what it needs to be used.
+class Classifier(nn.Module, ModelHubMixin):
+    """A network from a recording to class logits that carries what it needs to be used.
 
     Attributes:
+        domain: What it classifies, clouds or recordings of events.
         name: Registered name it was built from.
         config: The dataclass with every architecture choice.
         class_names: Names of the outputs, in order; set by training.
-        preprocessing: What the model expects of a cloud.
+        preprocessing: What the model expects of a recording; its `kind` is saved with it.
     """
 
+    domain: ClassVar[Literal["clouds", "events"]]
     name: str = ""
     config: Any
     class_names: tuple[str, ...]
-    preprocessing: Preprocessing
+    preprocessing: Any
 
-    def forward(self, xyz: Tensor, features: Tensor | None = None) -> Tensor:
-        """Map clouds (B, N, 3), with features (B, N, C) if the model takes any, to (B, classes)."""
-        raise NotImplementedError("a model defines its own forward")
+    def default_preprocessing(self) -> Any:
+        """Return the preprocessing of a model that was not trained yet."""
+        raise NotImplementedError("a model defines its own preprocessing")
 
     def no_weight_decay(self) -> set[str]:
         """Return names of parameters that must not decay besides those with one axis."""
@@ -46,6 +48,7 @@ class PointClassifier(nn.Module, ModelHubMixin):
             "model": self.name,
             "config": dataclasses.asdict(self.config),
             "class_names": list(self.class_names),
+            "preprocessing_kind": self.preprocessing.kind,
             "preprocessing": dataclasses.asdict(self.preprocessing),
         }
         weights.write_folder(Path(save_directory), self.state_dict(), config)
@@ -53,7 +56,7 @@ class PointClassifier(nn.Module, ModelHubMixin):
     @classmethod
     def _from_pretrained(
         cls, *, model_id: str, revision: str | None = None, **options: Any
-    ) -> PointClassifier:
+    ) -> Classifier:
         hub = {key: options.pop(key, None) for key in _HUB_OPTIONS}
         files = (weights.CONFIG, weights.WEIGHTS)
         if Path(model_id).is_dir():
@@ -69,26 +72,58 @@ class PointClassifier(nn.Module, ModelHubMixin):
         # The mixin also hands over the entries of config.json.
         for name in options.keys() - saved.keys() - {"config"}:
             raise ValueError(unknown_name("option of from_pretrained", name, _HUB_OPTIONS))
-        return _restore(saved, tensors)
+        model = _restore(saved, tensors)
+        if not isinstance(model, cls):
+            raise ValueError(f"{model_id} must hold a {cls.__name__}, got the model {model.name}")
+        return model
 
 
-def _restore(saved: dict[str, Any], tensors: Path) -> PointClassifier:
+class PointClassifier(Classifier):
+    """A network from a cloud to class logits."""
+
+    domain = "clouds"
+    preprocessing: Preprocessing
+
+    def default_preprocessing(self) -> Preprocessing:
+        """Return the preprocessing for as many points as the configuration says."""
+        return Preprocessing(num_points=self.config.num_points)
+
+    def forward(self, xyz: Tensor, features: Tensor | None = None) -> Tensor:
+        """Map clouds (B, N, 3), with features (B, N, C) if the model takes any, to (B, classes)."""
+        raise NotImplementedError("a model defines its own forward")
+
+
+class ClipClassifier(Classifier):
+    """A network from a clip of frames, made of events, to class logits."""
+
+    domain = "events"
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map clips (B, T, C, H, W) to (B, classes)."""
+        raise NotImplementedError("a model defines its own forward")
+
+
+def _restore(saved: dict[str, Any], tensors: Path) -> Classifier:
     model = _build(saved["model"], saved["config"])
     weights.load_strictly(model, weights.read_weights(tensors), str(tensors))
     model.class_names = tuple(saved["class_names"])
-    model.preprocessing = Preprocessing(**saved["preprocessing"])
+    kind = saved.get("preprocessing_kind", Preprocessing.kind)  # early models: clouds alone
+    if kind != model.preprocessing.kind:
+        raise ValueError(
+            f"preprocessing_kind of {model.name} must be {model.preprocessing.kind!r}, "
+            f"got {kind!r} beside {tensors}"
+        )
+    model.preprocessing = type(model.preprocessing)(**_tuples(saved["preprocessing"]))
     return model.eval()
 
 
-def create_model(
-    name: str, num_classes: int, in_channels: int = 3, **overrides: Any
-) -> PointClassifier:
+def create_model(name: str, num_classes: int, in_channels: int = 3, **overrides: Any) -> Classifier:
     """Build a registered classification model with fresh weights.
 
     Args:
         name: One of `list_models()`.
         num_classes: Outputs.
-        in_channels: Channels of the features; 3 takes the coordinates.
+        in_channels: Channels of a cloud's features, where 3 takes the coordinates, or of a frame.
         **overrides: Fields of the model's configuration that shall differ.
 
     Raises:
@@ -100,18 +135,22 @@ def create_model(
     return _build(name, {"num_classes": num_classes, "in_channels": in_channels, **overrides})
 
 
-def _build(name: str, fields: dict[str, Any]) -> PointClassifier:
+def _build(name: str, fields: dict[str, Any]) -> Classifier:
     config = MODELS[name]()
     known = {field.name for field in dataclasses.fields(config)}
     for field in fields:
         if field not in known:
             raise ValueError(unknown_name(f"option of {name}", field, known))
-    lists_to_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    model = dataclasses.replace(config, **lists_to_tuples).build()
+    model: Classifier = dataclasses.replace(config, **_tuples(fields)).build()
     model.name = name
     model.class_names = tuple(f"class_{i}" for i in range(model.config.num_classes))
-    model.preprocessing = Preprocessing(num_points=model.config.num_points)
+    model.preprocessing = model.default_preprocessing()
     return model
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with tuples for the lists that YAML and JSON have instead."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
 
 
 def list_models() -> list[str]:

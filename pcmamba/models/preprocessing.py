@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -36,6 +36,8 @@ class Preprocessing:
         scale: "unit_sphere" divides by the largest distance from the origin; "none" keeps units.
         up_axis: The frame inside the library; files in another one are rotated into it.
     """
+
+    kind: ClassVar[str] = "cloud"
 
     num_points: int = 1024
     centre: bool = True

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from pcmamba.data.batch import CloudBatch
+from pcmamba.data.batch import ModelBatch
 from pcmamba.train.checkpoint import remove_leftovers, save_checkpoint
 from pcmamba.train.metrics import MetricsFile
 from pcmamba.train.module import ClassificationModule
@@ -61,7 +61,7 @@ class RunKeeper(Callback):
         trainer: Trainer,
         pl_module: LightningModule,
         outputs: object,
-        batch: CloudBatch,
+        batch: ModelBatch,
         batch_idx: int,
     ) -> None:
         """Count the step; log, save or close the epoch when it is time."""
@@ -73,21 +73,21 @@ class RunKeeper(Callback):
             self._read_metrics(trainer)
         if epoch_done:
             elapsed = time.perf_counter() - self._epoch_clock
-            clouds = (step - self._first_step) * len(batch) * trainer.world_size
-            self.row["samples_per_second"] = clouds / elapsed
+            samples = (step - self._first_step) * len(batch) * trainer.world_size
+            self.row["samples_per_second"] = samples / elapsed
         elif every and step % every == 0:
             self.save(trainer)
 
     def _read_metrics(self, trainer: Trainer) -> None:
-        loss, right, clouds = self.module.tally.tolist()
+        loss, right, samples = self.module.tally.tolist()
         self.row = {
             "epoch": -(-self.module.step // self.module.steps_per_epoch),
             "step": self.module.step,
             "lr": self.module.lr,
-            "train/loss": loss / clouds,
+            "train/loss": loss / samples,
         }
         if self.module.classifies:
-            self.row["train/accuracy"] = right / clouds
+            self.row["train/accuracy"] = right / samples
         self._log(trainer, self.row)
 
     def _log(self, trainer: Trainer, row: dict[str, float]) -> None:

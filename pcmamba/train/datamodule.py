@@ -11,8 +11,9 @@ import lightning
 import torch
 from torch import Tensor
 
-from pcmamba.data.batch import CloudBatch, Draw
+from pcmamba.data.batch import CloudBatch, Draw, ModelBatch
 from pcmamba.data.datasets import DATASETS
+from pcmamba.data.labelled_set import LabelledSet
 from pcmamba.data.loader import ResidentLoader
 from pcmamba.data.prepare import PreparedSet
 from pcmamba.data.random import permutation
@@ -43,7 +44,7 @@ class EpochRest:
     def __len__(self) -> int:
         return len(self.loader) - self.first
 
-    def __iter__(self) -> Iterator[CloudBatch]:
+    def __iter__(self) -> Iterator[Any]:
         place = {**self.loader.state_dict(), "epoch": self.epoch, "position": self.first}
         self.loader.load_state_dict(place)
         return iter(self.loader)
@@ -106,21 +107,19 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
 
 def take(cloud_set: CloudSet, index: Tensor) -> CloudSet:
     """Return the clouds of `cloud_set` at `index`."""
-    changes: dict[str, Any] = {"ids": tuple(cloud_set.ids[i] for i in index.tolist())}
-    for entry in dataclasses.fields(cloud_set):
-        value = getattr(cloud_set, entry.name)
-        if isinstance(value, Tensor):
-            changes[entry.name] = value[index]
-    return dataclasses.replace(cloud_set, **changes)
+    return cloud_set.take(index)
 
 
 def evaluation_loader(
-    cloud_set: CloudSet, preprocessing: Preprocessing, batch_size: int, device: torch.device | str
+    data_set: LabelledSet,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    device: torch.device | str,
 ) -> ResidentLoader:
     """Go through a set once in order: the first points of each cloud, prepared, not augmented."""
     transforms: list[Transform] = [FirstPoints(preprocessing.num_points), Prepare(preprocessing)]
     return ResidentLoader(
-        cloud_set, batch_size, shuffle=False, seed=0, device=device, transforms=transforms
+        data_set, batch_size, shuffle=False, seed=0, device=device, transforms=transforms
     )
 
 
@@ -133,12 +132,12 @@ class CloudData(lightning.LightningDataModule):
     """
 
     def __init__(
-        self, cloud_set: CloudSet, data: DataConfig, preprocessing: Preprocessing, seed: int
+        self, data_set: LabelledSet, data: DataConfig, preprocessing: Preprocessing, seed: int
     ) -> None:
         super().__init__()
-        rest, part = stratified_split(cloud_set.labels, data.val_fraction, seed)
-        self.train_set = take(cloud_set, rest)
-        self.val_set = take(cloud_set, part) if len(part) else None
+        rest, part = stratified_split(data_set.labels, data.val_fraction, seed)
+        self.train_set = data_set.take(rest)
+        self.val_set = data_set.take(part) if len(part) else None
         self.data, self.preprocessing, self.seed = data, preprocessing, seed
         self.augment = make_transforms(data.augment)
         self.first_epoch = self.first_batch = 0
@@ -199,7 +198,7 @@ class CloudData(lightning.LightningDataModule):
         return self._val
 
     def transfer_batch_to_device(
-        self, batch: CloudBatch, device: torch.device, dataloader_idx: int
-    ) -> CloudBatch:
+        self, batch: ModelBatch, device: torch.device, dataloader_idx: int
+    ) -> ModelBatch:
         """Move a batch; the resident loader's is there already."""
         return batch.to(device, non_blocking=True)

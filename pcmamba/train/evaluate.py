@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pcmamba.data.batch import CloudBatch, Draw
-from pcmamba.data.structures import CloudSet
-from pcmamba.data.transforms import Scale
-from pcmamba.models import PointClassifier
+from pcmamba.data.batch import Draw, ModelBatch
+from pcmamba.data.labelled_set import LabelledSet
+from pcmamba.data.transforms import Scale, Transform
+from pcmamba.models import Classifier
 from pcmamba.train.datamodule import evaluation_loader
+from pcmamba.train.domain import check_domain
 from pcmamba.train.graph import GraphedForward
 from pcmamba.train.metrics import accuracies, class_recalls
 from pcmamba.train.predictions import Predictions, read_predictions
@@ -92,8 +93,8 @@ class Report:
 
 @torch.no_grad()
 def evaluate(
-    model: PointClassifier,
-    cloud_set: CloudSet,
+    model: Classifier,
+    data_set: LabelledSet,
     *,
     batch_size: int = 64,
     votes: int = 0,
@@ -108,18 +109,19 @@ def evaluate(
 
     Args:
         model: In any mode; left in the mode it was in. Runs where its parameters are.
-        cloud_set: Its class names must be the model's.
+        data_set: Its class names must be the model's.
         batch_size: Clouds at a time.
         votes: Further views; 0 for the plain protocol.
         seed: Of the votes' scales.
         progress: Called with the clouds done and their total.
 
     Raises:
-        ValueError: The classes differ, or `votes` is negative.
+        ValueError: The model takes recordings of another domain, the classes differ, or `votes` is
+            negative or not 0 for events.
     """
-    _check(model, cloud_set, votes)
+    _check(model, data_set, votes)
     device = next(model.parameters()).device
-    loader = evaluation_loader(cloud_set, model.preprocessing, batch_size, device)
+    loader = evaluation_loader(data_set, model.preprocessing, batch_size, device)
     logits: list[Tensor] = []
     training, done = model.training, 0
     forward = GraphedForward(model.eval())
@@ -128,39 +130,42 @@ def evaluate(
             logits.append(_vote(forward, batch, votes, seed))
             done += len(batch)
             if progress is not None:
-                progress(done, len(cloud_set.labels))
+                progress(done, len(data_set.labels))
     finally:
         model.train(training)
-    return make_report(torch.cat(logits) / (1 + votes), model, cloud_set, votes)
+    return make_report(torch.cat(logits) / (1 + votes), model, data_set, votes)
 
 
-def _check(model: PointClassifier, cloud_set: CloudSet, votes: int) -> None:
+def _check(model: Classifier, data_set: LabelledSet, votes: int) -> None:
     if votes < 0:
         raise ValueError(f"votes must not be negative, got {votes}")
-    if tuple(model.class_names) != tuple(cloud_set.class_names):
+    check_domain(model.name, model.domain, data_set.name, data_set.domain)
+    if votes and model.domain != "clouds":
+        raise ValueError(f"votes must be 0 for a model of {model.domain}, got {votes}")
+    if tuple(model.class_names) != tuple(data_set.class_names):
         raise ValueError(
-            f"cloud_set must have the model's {len(model.class_names)} classes "
-            f"({', '.join(model.class_names[:5])}, …), got {len(cloud_set.class_names)} classes "
-            f"({', '.join(cloud_set.class_names[:5])}, …); choose the data set it was trained on"
+            f"data_set must have the model's {len(model.class_names)} classes "
+            f"({', '.join(model.class_names[:5])}, …), got {len(data_set.class_names)} classes "
+            f"({', '.join(data_set.class_names[:5])}, …); choose the data set it was trained on"
         )
 
 
-def _vote(forward: GraphedForward, batch: CloudBatch, votes: int, seed: int) -> Tensor:
-    scale = Scale(*VOTE_SCALE, stream="vote")
-    logits = forward(batch.points, batch.features).float()
+def _vote(forward: GraphedForward, batch: ModelBatch, votes: int, seed: int) -> Tensor:
+    scale: Transform = Scale(*VOTE_SCALE, stream="vote")
+    logits = forward(*batch.inputs).float()
     for vote in range(votes):
         # Each vote scales the original; the model takes its features from the coordinates.
         view = scale(batch, Draw(seed, vote))
-        logits = logits + forward(view.points, view.features).float()
+        logits = logits + forward(*view.inputs).float()
     return logits
 
 
-def make_report(logits: Tensor, model: PointClassifier, cloud_set: CloudSet, votes: int) -> Report:
+def make_report(logits: Tensor, model: Classifier, data_set: LabelledSet, votes: int) -> Report:
     """Turn logits (S, K), in the order of the set, into a report that says how they came about."""
     found = Predictions(
-        tuple(cloud_set.ids), cloud_set.labels.cpu(), logits.cpu(), tuple(model.class_names)
+        tuple(data_set.ids), data_set.labels.cpu(), logits.cpu(), tuple(model.class_names)
     )
-    kind = "synthetic " if cloud_set.synthetic and "synthetic" not in cloud_set.name else ""
+    kind = "synthetic " if data_set.synthetic and "synthetic" not in data_set.name else ""
     points = model.preprocessing.num_points
     views = (
         f"{votes} votes: logits averaged over one view and {votes} randomly scaled copies"
@@ -169,7 +174,7 @@ def make_report(logits: Tensor, model: PointClassifier, cloud_set: CloudSet, vot
     )
     return count_up(
         found,
-        f"{kind}{cloud_set.name}, {cloud_set.split} split, {len(cloud_set.labels)} clouds, "
+        f"{kind}{data_set.name}, {data_set.split} split, {len(data_set.labels)} clouds, "
         f"first {points} points of each, float32, {views}",
     )
 

@@ -14,8 +14,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from pcmamba.data.batch import CloudBatch
-from pcmamba.models import PointClassifier
+from pcmamba.data.batch import ModelBatch
+from pcmamba.models import Classifier
 
 WARM_UP = 3  # eager calls before recording: kernels get compiled, the optimizer makes its state
 MOST_SHAPES = 8
@@ -75,7 +75,7 @@ class StepValues(NamedTuple):
     Attributes:
         loss: () float32.
         norm: () gradient norm before clipping.
-        right: () int64 clouds of the batch classified rightly.
+        right: () int64 recordings of the batch classified rightly.
     """
 
     loss: Tensor
@@ -90,27 +90,29 @@ class GraphedStep:
     first are run eagerly.
 
     Args:
-        step: Forward, loss, backward, clipping and optimizer for (points, labels, features).
+        step: Forward, loss, backward, clipping and optimizer for (labels, *inputs of the model).
         required: Raise where the step cannot be recorded, instead of going on without a graph.
     """
 
     def __init__(self, step: Callable[..., StepValues], required: bool) -> None:
         self._step, self._required = step, required
-        self._calls, self._shape = 0, torch.Size()
+        self._calls = 0
+        self._shapes: tuple[torch.Size | None, ...] = ()
         self._recording: Recording[StepValues] | None = None
         self._stream = torch.cuda.Stream()
         self.broken: str | None = None
 
-    def __call__(self, batch: CloudBatch) -> StepValues:
+    def __call__(self, batch: ModelBatch) -> StepValues:
         """Take one step.
 
         Raises:
             GraphError: A graph is required and cannot be recorded.
         """
-        inputs = (batch.points, batch.labels, batch.features)
+        inputs = (batch.labels, *batch.inputs)
+        shapes = tuple(None if x is None else x.shape for x in inputs)
         if self._calls == 0:
-            self._shape = batch.points.shape
-        fits = batch.points.shape == self._shape
+            self._shapes = shapes
+        fits = shapes == self._shapes
         self._calls += 1
         if self._calls <= WARM_UP or self.broken is not None or not fits:
             return self._eager(inputs)
@@ -149,20 +151,21 @@ class GraphedForward:
         model: Its weights may change in place; where they move, the graphs are made anew.
     """
 
-    def __init__(self, model: PointClassifier) -> None:
+    def __init__(self, model: Classifier) -> None:
         self.model = model
         self._calls: dict[Any, int] = {}
         self._recordings: dict[Any, Recording[Tensor] | None] = {}
         self._places: tuple[int, ...] = ()
 
     @torch.no_grad()
-    def __call__(self, xyz: Tensor, features: Tensor | None = None) -> Tensor:
-        """Map clouds (B, N, 3) to logits (B, classes) as the model does."""
-        if xyz.device.type != "cuda" or self.model.training:
-            return self._eager(xyz, features)
+    def __call__(self, *inputs: Tensor | None) -> Tensor:
+        """Map a batch's `inputs` to logits (B, classes) as the model does."""
+        on_gpu = any(x is not None and x.is_cuda for x in inputs)
+        if not on_gpu or self.model.training:
+            return self._eager(*inputs)
         self._forget_if_moved()
-        recording = self._recording_for(xyz, features)
-        return self._eager(xyz, features) if recording is None else recording(xyz, features).clone()
+        recording = self._recording_for(*inputs)
+        return self._eager(*inputs) if recording is None else recording(*inputs).clone()
 
     def _eager(self, *inputs: Tensor | None) -> Tensor:
         logits: Tensor = self.model(*inputs)

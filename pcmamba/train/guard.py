@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcmamba.data.batch import CloudBatch
+from pcmamba.data.batch import ModelBatch
 
 REMEDY = "lower --optim.lr, set --optim.clip_norm 1, or train with --trainer.precision 32"
 
@@ -30,7 +30,7 @@ class FiniteGuard:
         bad = ~torch.isfinite(value.detach()).all() & (self._first < 0)
         self._first = torch.where(bad, step, self._first)
 
-    def check(self, model: nn.Module, batch: CloudBatch | None, now: int) -> None:
+    def check(self, model: nn.Module, batch: ModelBatch | None, now: int) -> None:
         """Wait for the device and stop if a step was bad.
 
         Raises:
@@ -46,10 +46,10 @@ class FiniteGuard:
         )
 
 
-def diagnose(model: nn.Module, batch: CloudBatch | None) -> str:
+def diagnose(model: nn.Module, batch: ModelBatch | None) -> str:
     """Say in words what is not finite: the input, a parameter, a module's output, a gradient."""
-    if batch is not None and not _finite(batch.points):
-        return "the points of the batch are not finite"
+    if batch is not None and (name := bad_input(batch)) is not None:
+        return f"the {name} of the batch are not finite"
     for name, parameter in model.named_parameters():
         if not _finite(parameter):
             return f"first non-finite parameter {name}"
@@ -61,8 +61,15 @@ def diagnose(model: nn.Module, batch: CloudBatch | None) -> str:
     return "no parameter, output or gradient is non-finite any more"
 
 
+def bad_input(batch: ModelBatch) -> str | None:
+    """Name the first input of the model that is not finite: points, features or frames."""
+    inputs = {id(value) for value in batch.inputs if value is not None}
+    named = ((name, value) for name, value in vars(batch).items() if id(value) in inputs)
+    return next((name for name, value in named if not _finite(value)), None)
+
+
 @torch.no_grad()
-def first_bad_module(model: nn.Module, batch: CloudBatch) -> str | None:
+def first_bad_module(model: nn.Module, batch: ModelBatch) -> str | None:
     """Run the model once and name the first module whose output is not finite, innermost first."""
     found: list[str] = []
 
@@ -75,7 +82,7 @@ def first_bad_module(model: nn.Module, batch: CloudBatch) -> str | None:
 
     handles = [m.register_forward_hook(watch(name)) for name, m in model.named_modules()]
     try:
-        model(batch.points, batch.features)
+        model(*batch.inputs)
     finally:
         for handle in handles:
             handle.remove()

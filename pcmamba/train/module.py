@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from pcmamba.data.batch import CloudBatch
-from pcmamba.models import PointClassifier
+from pcmamba.data.batch import ModelBatch
+from pcmamba.models import Classifier
 from pcmamba.train.ema import WeightAverage
 from pcmamba.train.graph import GraphedStep, StepValues
 from pcmamba.train.guard import FiniteGuard
@@ -39,7 +39,7 @@ class ClassificationModule(lightning.LightningModule):
         step: Optimizer steps done since the run began, interruptions not counted.
         lr: Learning rate of the last step.
         average: Averaged weights, if the recipe wants them.
-        tally: Sums of (loss, right answers, clouds) of the epoch so far, on the device.
+        tally: Sums of (loss, right answers, recordings) of the epoch so far, on the device.
         validation: Metrics of the last validation, as numbers.
         classifies: Whether the objective counts right answers.
     """
@@ -108,7 +108,7 @@ class ClassificationModule(lightning.LightningModule):
         trainer = self.recipe.trainer
         return learning_rate(self.step, self.steps_per_epoch, trainer.max_epochs, self.recipe.optim)
 
-    def on_train_batch_start(self, batch: CloudBatch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: ModelBatch, batch_idx: int) -> None:
         """Set what depends on the step: learning rate and random draws."""
         self.lr = self.current_lr()
         for group in self.optimizer.param_groups:
@@ -118,11 +118,11 @@ class ClassificationModule(lightning.LightningModule):
                 group["lr"] = self.lr
         torch.manual_seed(step_seed(self.recipe.seed, self.step, self.global_rank))
 
-    def training_step(self, batch: CloudBatch, batch_idx: int) -> None:
+    def training_step(self, batch: ModelBatch, batch_idx: int) -> None:
         """Take a whole step on a batch and count what came of it."""
         self._batch = batch
         if self.graph is None:
-            values = self._optimize(batch.points, batch.labels, batch.features)
+            values = self._optimize(batch.labels, *batch.inputs)
         else:
             values = self.graph(batch)
             self._watch(values.loss)
@@ -132,10 +132,10 @@ class ClassificationModule(lightning.LightningModule):
         self.tally[1] += values.right
         self.tally[2] += len(batch)
 
-    def _optimize(self, points: Tensor, labels: Tensor, features: Tensor | None) -> StepValues:
+    def _optimize(self, labels: Tensor, *inputs: Tensor | None) -> StepValues:
         """Do all of a step that a CUDA graph can record: nothing here may wait for the device."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss, right = self.objective(points, labels, features)
+        loss, right = self.objective(labels, *inputs)
         if self.graph is None:
             self._watch(loss)
         with torch.autocast(self.device.type, enabled=False):
@@ -149,18 +149,16 @@ class ClassificationModule(lightning.LightningModule):
         self.optimizer.step()
         return StepValues(loss.detach(), norm, right)
 
-    def objective(
-        self, points: Tensor, labels: Tensor, features: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch and how many clouds were classified rightly."""
-        logits = self.model(points, features).float()
+    def objective(self, labels: Tensor, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch and how many of it were classified rightly."""
+        logits = self.model(*inputs).float()
         loss = smoothed_cross_entropy(logits, labels, self.recipe.optim.label_smoothing)
         return loss, (logits.detach().argmax(dim=1) == labels).sum()
 
     @property
-    def classifier(self) -> PointClassifier:
+    def classifier(self) -> Classifier:
         """What the run saves."""
-        return cast("PointClassifier", self.model)
+        return cast("Classifier", self.model)
 
     def _watch(self, value: Tensor) -> None:
         """Note whether a number of this step is finite, and look from time to time."""
@@ -179,9 +177,9 @@ class ClassificationModule(lightning.LightningModule):
         self.confusion.reset()
         self.val_loss.zero_()
 
-    def validation_step(self, batch: CloudBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: ModelBatch, batch_idx: int) -> None:
         """Count a batch of the validation split."""
-        logits = self.model(batch.points, batch.features).float()
+        logits = self.model(*batch.inputs).float()
         loss = smoothed_cross_entropy(logits, batch.labels, self.recipe.optim.label_smoothing)
         self.confusion.update(logits.argmax(dim=1), batch.labels)
         self.val_loss[0] += loss * len(batch)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pcmamba.data.readers import read_points
-from pcmamba.models import PointClassifier
+from pcmamba.models import Classifier
 from pcmamba.train.graph import GraphedForward
 from pcmamba.train.run_folder import MODEL, is_run
 
@@ -76,7 +76,7 @@ class Predictor:
         model: Put into evaluation mode; runs where its parameters are.
     """
 
-    def __init__(self, model: PointClassifier) -> None:
+    def __init__(self, model: Classifier) -> None:
         self.model = model.eval()
         self._forward = GraphedForward(model)
 
@@ -186,7 +186,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device | None = None)
         device = "cuda" if torch.cuda.is_available() else "cpu"
     found = find_model(path)
     try:
-        model = PointClassifier.from_pretrained(str(found))
+        model = Classifier.from_pretrained(str(found))
     except OSError as error:
         if isinstance(found, Path):
             raise

@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from pcmamba.data.batch import CloudBatch
-from pcmamba.models import PointClassifier
+from pcmamba.data.batch import ModelBatch
+from pcmamba.models import Classifier
 from pcmamba.models.mamba3d import Mamba3D
 from pcmamba.models.masked_autoencoder import MaskedAutoencoder, MaskingConfig
 from pcmamba.train.module import ClassificationModule
@@ -33,7 +33,7 @@ class PretrainingModule(ClassificationModule):
 
     classifies = False
 
-    def __init__(self, classifier: PointClassifier, recipe: Recipe, steps_per_epoch: int) -> None:
+    def __init__(self, classifier: Classifier, recipe: Recipe, steps_per_epoch: int) -> None:
         if not isinstance(classifier, Mamba3D):
             raise ValueError(
                 "pretrain must be of a model with patches (mamba3d, hymamba), "
@@ -45,22 +45,20 @@ class PretrainingModule(ClassificationModule):
         super().__init__(model, recipe, steps_per_epoch, len(classifier.class_names))
 
     @property
-    def classifier(self) -> PointClassifier:
+    def classifier(self) -> Classifier:
         """The encoder, whose head is as fresh as before."""
-        return cast("PointClassifier", self.model.encoder)
+        return cast("Classifier", self.model.encoder)
 
-    def objective(
-        self, points: Tensor, labels: Tensor, features: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def objective(self, labels: Tensor, *inputs: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch; nothing is classified."""
-        return SHOWN * self.model(points).loss.mean(), torch.zeros_like(labels[0])
+        return SHOWN * self.model(inputs[0]).loss.mean(), torch.zeros_like(labels[0])
 
-    def validation_step(self, batch: CloudBatch, batch_idx: int) -> None:
+    def validation_step(self, batch: ModelBatch, batch_idx: int) -> None:
         """Add up the loss of a batch, with the same patches hidden each time."""
         generator = torch.Generator().manual_seed(self.recipe.seed + batch_idx)
         patches = self.classifier.config.num_patches
         order = torch.rand(len(batch), patches, generator=generator).argsort(dim=1)
-        loss = self.model(batch.points, order.to(batch.points.device)).loss.mean()
+        loss = self.model(batch.inputs[0], order.to(batch.index.device)).loss.mean()
         self.val_loss[0] += SHOWN * loss * len(batch)
         self.val_loss[1] += len(batch)
 

@@ -14,8 +14,8 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from pcmamba.data.structures import CloudSet
-from pcmamba.models import PointClassifier, Preprocessing, create_model
+from pcmamba.data.labelled_set import LabelledSet
+from pcmamba.models import Classifier, Preprocessing, create_model
 from pcmamba.train.callbacks import RunKeeper
 from pcmamba.train.checkpoint import newest_checkpoint
 from pcmamba.train.datamodule import CloudData, make_dataset, make_transforms
@@ -43,7 +43,7 @@ class RunResult:
     """
 
     folder: Path
-    model: PointClassifier
+    model: Classifier
     report: Report | None
     epochs: int
 
@@ -86,9 +86,7 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
     return _finish(recipe, folder, module, keeper, test_set)
 
 
-def make_module(
-    model: PointClassifier, recipe: Recipe, steps_per_epoch: int
-) -> ClassificationModule:
+def make_module(model: Classifier, recipe: Recipe, steps_per_epoch: int) -> ClassificationModule:
     """Return what the recipe trains: the classifier, or the autoencoder around it.
 
     Raises:
@@ -146,7 +144,7 @@ def _device_name(devices: dict[str, Any]) -> str:
     return torch.cuda.get_device_name() if devices["accelerator"] == "gpu" else "cpu"
 
 
-def build_model(recipe: Recipe, cloud_set: CloudSet) -> PointClassifier:
+def build_model(recipe: Recipe, data_set: LabelledSet) -> Classifier:
     """Make the recipe's model for the classes of a set, with weights drawn from the seed.
 
     Raises:
@@ -154,16 +152,16 @@ def build_model(recipe: Recipe, cloud_set: CloudSet) -> PointClassifier:
     """
     torch.manual_seed(recipe.seed)
     options = {"num_points": recipe.data.num_points, **recipe.model.overrides}
-    model = create_model(recipe.model.name, num_classes=len(cloud_set.class_names), **options)
+    model = create_model(recipe.model.name, num_classes=len(data_set.class_names), **options)
     if recipe.model.init_from is not None:
         _init_from(model, recipe.model.init_from)
-    model.class_names = tuple(cloud_set.class_names)
+    model.class_names = tuple(data_set.class_names)
     data = recipe.data
     model.preprocessing = Preprocessing(data.num_points, data.centre, data.scale)
     return model
 
 
-def _init_from(model: PointClassifier, source: str) -> None:
+def _init_from(model: Classifier, source: str) -> None:
     """Start from saved weights; a head for other classes stays fresh, and nothing else may differ.
 
     Raises:
@@ -184,7 +182,7 @@ def _opening(
     recipe: Recipe,
     folder: Path,
     data: CloudData,
-    model: PointClassifier,
+    model: Classifier,
     devices: dict[str, Any],
     module: ClassificationModule,
 ) -> str:
@@ -266,7 +264,7 @@ def _finish(
     folder: Path,
     module: ClassificationModule,
     keeper: RunKeeper,
-    test_set: CloudSet | None,
+    test_set: LabelledSet | None,
 ) -> RunResult:
     if module.average is not None:
         module.average.copy_to(module.model)

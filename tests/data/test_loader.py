@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from pcmamba.data.batch import CloudBatch
+from pcmamba.data.event_set import EventSet
+from pcmamba.data.events import Events
 from pcmamba.data.loader import ResidentLoader
 from pcmamba.data.structures import CloudSet
 from pcmamba.data.transforms import Jitter, Normalize, RandomSubset, Scale
@@ -213,6 +215,26 @@ def test_two_of_a_kind_with_their_own_streams_draw_apart():
     both, one = next(iter(loader)), next(iter(first))
     clean = _clouds().points[:3]
     assert not torch.allclose(both.points - one.points, one.points - clean, atol=1e-3)
+
+
+def test_event_recordings_are_handed_out_whole():
+    sizes = (3, 0, 5, 2)
+    recordings = [
+        Events.from_arrays([i] * n, [0] * n, range(n), [n % 2] * n, (1, 4))
+        for i, n in enumerate(sizes)
+    ]
+    events = EventSet.from_recordings(
+        recordings, [0, 1, 0, 1], class_names=("a", "b"), ids=tuple("abcd"), name="e", split="train"
+    )
+    loader = ResidentLoader(events, 3, shuffle=True, seed=1)
+    seen = {}
+    for batch in loader:
+        for row, index in enumerate(batch.index.tolist()):
+            part = slice(batch.offsets[row], batch.offsets[row + 1])
+            seen[index] = (batch.x[part].tolist(), batch.labels[row].item())
+    assert seen == {i: ([i] * n, i % 2) for i, n in enumerate(sizes)}
+    with pytest.raises(ValueError, match="at most the 4 recordings of a process"):
+        ResidentLoader(events, 5, shuffle=True, seed=1, drop_last=True)
 
 
 @pytest.mark.gpu

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from pcmamba.models import PointClassifier, Preprocessing, create_model
+from pcmamba.models import Classifier, ClipClassifier, PointClassifier, Preprocessing, create_model
 
 
 @pytest.fixture
@@ -30,6 +30,26 @@ def test_a_saved_model_comes_back_whole(saved) -> None:
     assert not back.training
     cloud = torch.randn(1, 128, 3)
     assert torch.equal(back(cloud), model(cloud))
+
+
+def test_a_model_saved_before_there_were_kinds_of_preprocessing_loads(saved) -> None:
+    model, folder = saved
+    config = json.loads((folder / "config.json").read_text())
+    assert config.pop("preprocessing_kind") == "cloud"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert Classifier.from_pretrained(folder).preprocessing == model.preprocessing
+
+
+def test_another_kind_of_preprocessing_is_refused(saved) -> None:
+    config = json.loads((saved[1] / "config.json").read_text())
+    (saved[1] / "config.json").write_text(json.dumps(config | {"preprocessing_kind": "clip"}))
+    with pytest.raises(ValueError, match="preprocessing_kind of pcm_nano must be 'cloud'"):
+        Classifier.from_pretrained(saved[1])
+
+
+def test_a_class_that_was_asked_for_is_held(saved) -> None:
+    with pytest.raises(ValueError, match="must hold a ClipClassifier, got the model pcm_nano"):
+        ClipClassifier.from_pretrained(saved[1])
 
 
 def test_different_weights_are_listed_tensor_by_tensor(saved) -> None:

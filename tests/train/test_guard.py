@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pcmamba.data.batch import CloudBatch
+from pcmamba.data.batch import ClipBatch, CloudBatch
 from pcmamba.train.guard import FiniteGuard, NonFiniteError
 
 NAN = float("nan")
@@ -73,3 +73,9 @@ def test_a_bad_gradient_is_named():
 def test_bad_points_are_named():
     with pytest.raises(NonFiniteError, match="points of the batch are not finite"):
         guard_after(3, NAN).check(Net(), batch(NAN), 3)
+
+
+def test_bad_frames_are_named():
+    clips = ClipBatch(torch.full((1, 2, 3, 4, 4), NAN), torch.zeros(1), torch.arange(1))
+    with pytest.raises(NonFiniteError, match="frames of the batch are not finite"):
+        guard_after(3, NAN).check(Net(), clips, 3)

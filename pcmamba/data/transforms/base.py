@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from pcmamba.data.batch import CloudBatch, Draw
+from pcmamba.data.batch import Draw
 from pcmamba.registry import Registry
 
 
@@ -14,10 +14,10 @@ class Transform(Protocol):
     Implementations are frozen dataclasses and never write to their input. A random one has a
     field `stream`, the name its draws are keyed by beside seed, epoch and dataset index; so what
     happens to a cloud depends neither on its batch nor on the device. One used twice in a row
-    needs a second name.
+    needs a second name. The annotation of `batch` says what it acts on: clouds, events or clips.
     """
 
-    def __call__(self, batch: CloudBatch, draw: Draw) -> CloudBatch:
+    def __call__(self, batch: Any, draw: Draw) -> Any:
         """Return the transformed batch."""
         ...
 
