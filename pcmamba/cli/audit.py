@@ -31,16 +31,18 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
     import torch
 
     from pcmamba.audit import audit
-    from pcmamba.train.datamodule import evaluation_loader, take
+    from pcmamba.train.datamodule import evaluation_loader
     from pcmamba.train.predictor import find_run, load
 
     if args["clouds"] < 2:
         raise ValueError(f"clouds must be at least 2, got {args['clouds']}")
     model, run = load(args["model"], args["device"]).model, find_run(args["model"])
+    if model.domain != "clouds":
+        raise ValueError(f"audit needs a model of clouds, got {model.name} of {model.domain}")
     cloud_set = cloud_set_of(args, run)
     rows = torch.linspace(0, len(cloud_set.labels) - 1, args["clouds"]).long().unique()
     device = next(model.parameters()).device
-    chosen = take(cloud_set, rows)
+    chosen = cloud_set.take(rows)
     [batch] = evaluation_loader(chosen, model.preprocessing, len(chosen.labels), device)
     probes = audit(model, batch.points, seed=args["seed"])
     if args["json"]:

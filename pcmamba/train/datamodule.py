@@ -17,7 +17,6 @@ from pcmamba.data.labelled_set import LabelledSet
 from pcmamba.data.loader import ResidentLoader
 from pcmamba.data.prepare import PreparedSet
 from pcmamba.data.random import permutation
-from pcmamba.data.structures import CloudSet
 from pcmamba.data.transforms import TRANSFORMS, FirstPoints, RandomSubset, Transform
 from pcmamba.models import Preprocessing
 from pcmamba.registry import unknown_name
@@ -103,11 +102,6 @@ def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor
         shuffled = permutation(seed, 0, label, "validation split", len(members))
         chosen[members[shuffled[:count]]] = True
     return (~chosen).nonzero().squeeze(1), chosen.nonzero().squeeze(1)
-
-
-def take(cloud_set: CloudSet, index: Tensor) -> CloudSet:
-    """Return the clouds of `cloud_set` at `index`."""
-    return cloud_set.take(index)
 
 
 def evaluation_loader(

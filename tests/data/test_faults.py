@@ -11,7 +11,6 @@ import torch
 from pcmamba.data.datasets import Folder
 from pcmamba.data.faults import find_faults, table
 from pcmamba.data.structures import CloudSet
-from pcmamba.train.datamodule import take
 
 NAMES = ("table", "rod", "slab", "cone")
 SIZES = {
@@ -67,7 +66,7 @@ def test_swapped_axes():
 
 def test_a_class_missing_in_train():
     train, test = make("train"), make("test")
-    lacking = take(train, (train.labels != 2).nonzero().squeeze(1))
+    lacking = train.take((train.labels != 2).nonzero().squeeze(1))
     assert found(lacking, test)["classes"] == "train has no clouds of slab"
 
 

@@ -13,7 +13,6 @@ from pcmamba.train.datamodule import (
     make_dataset,
     make_transforms,
     stratified_split,
-    take,
 )
 from pcmamba.train.recipe import DataConfig
 
@@ -42,7 +41,7 @@ def test_no_split_takes_nothing():
 
 
 def test_take_keeps_points_names_and_labels_together(cloud_set):
-    taken = take(cloud_set, torch.tensor([7, 3]))
+    taken = cloud_set.take(torch.tensor([7, 3]))
     assert taken.ids == (cloud_set.ids[7], cloud_set.ids[3])
     assert torch.equal(taken.points[1], cloud_set.points[3])
     assert taken.labels.tolist() == [cloud_set.labels[7], cloud_set.labels[3]]
