@@ -4,10 +4,18 @@ import importlib
 import pkgutil
 
 from pcmamba.models.classifier import PointClassifier, create_model, list_models
+from pcmamba.models.clip_preprocessing import ClipPreprocessing
 from pcmamba.models.preprocessing import Preprocessing
 from pcmamba.models.registry import MODELS
 
-__all__ = ["MODELS", "PointClassifier", "Preprocessing", "create_model", "list_models"]
+__all__ = [
+    "MODELS",
+    "ClipPreprocessing",
+    "PointClassifier",
+    "Preprocessing",
+    "create_model",
+    "list_models",
+]
 
 # Every file here registers the models it defines: a new one needs no entry in a list.
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
