@@ -92,7 +92,7 @@ def time_surface_fwd(
     """Return the surfaces (B, T, 2, H, W) float32."""
     columns, rows, times, signs = _events(x, y, t, p)
     bounds, row = _recordings(times, offsets)
-    surface = torch.zeros(len(bounds) - 1, bins, 2, height, width)
+    surface, plane = torch.zeros(len(bounds) - 1, bins, 2, height, width), 2 * height * width
     limit_threads()
     if at is None:
         frame = _frames(times, bounds, row, bins, split == "time")
@@ -105,8 +105,8 @@ def time_surface_fwd(
     _latest(cell, times - times[bounds[row]] + 1, last, get_num_threads())
     begin = times[np.minimum(bounds[:-1], max(len(times) - 1, 0))] if len(times) else bounds[:-1]
     _age(
-        last.reshape(len(bounds) - 1, bins, -1), ends - begin[:, None],
-        np.float32(1.0 / tau), decay == "linear", surface.view(len(bounds) - 1, bins, -1).numpy(),
+        last.reshape((*surface.shape[:2], plane)), ends - begin[:, None],
+        np.float32(1.0 / tau), decay == "linear", surface.flatten(2).numpy(),
     )  # fmt: skip
     return surface
 

@@ -10,6 +10,8 @@ from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.causal_conv1d_pair import ConvPair, causal_conv1d_pair
 from pcmamba.ops.chamfer_distance import chamfer_distance
+from pcmamba.ops.draw_events import draw_events
+from pcmamba.ops.draw_frames import draw_frames
 from pcmamba.ops.event_histogram import event_histogram
 from pcmamba.ops.events_to_voxel_grid import events_to_voxel_grid
 from pcmamba.ops.farthest_point_sample import farthest_point_sample
@@ -26,9 +28,11 @@ from pcmamba.ops.local_bidirectional_scan import local_bidirectional_scan
 from pcmamba.ops.neighbors import Neighbors
 from pcmamba.ops.orders import ORDERS
 from pcmamba.ops.permute_rows import permute_rows
+from pcmamba.ops.resize_bilinear import resize_bilinear
 from pcmamba.ops.segment import segment_reduce
 from pcmamba.ops.selective_scan import selective_scan
 from pcmamba.ops.serialize import Scope, Serialization, serialize
+from pcmamba.ops.slice_events import frame_bounds, slice_events
 from pcmamba.ops.time_surface import time_surface
 from pcmamba.ops.wide_linear import wide_linear
 
@@ -51,9 +55,12 @@ __all__ = [
     "causal_conv1d",
     "causal_conv1d_pair",
     "chamfer_distance",
+    "draw_events",
+    "draw_frames",
     "event_histogram",
     "events_to_voxel_grid",
     "farthest_point_sample",
+    "frame_bounds",
     "gfcp",
     "group",
     "group_affine_max",
@@ -65,9 +72,11 @@ __all__ = [
     "lif",
     "local_bidirectional_scan",
     "permute_rows",
+    "resize_bilinear",
     "segment_reduce",
     "selective_scan",
     "serialize",
+    "slice_events",
     "time_surface",
     "wide_linear",
 ]

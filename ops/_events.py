@@ -15,7 +15,7 @@ from pcmamba.registry import unknown_name
 
 Split = Literal["count", "time"]
 
-_INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16}
+INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16}
 
 
 def check_events(
@@ -36,7 +36,7 @@ def check_events(
     if not (x.dim() == 1 and x.shape == y.shape == t.shape == p.shape):
         check_shapes(x=(x, "E"), y=(y, "E"), t=(t, "E"), p=(p, "E"))
     for name, tensor in (("x", x), ("y", y), ("t", t)):
-        if tensor.dtype not in _INTEGERS:
+        if tensor.dtype not in INTEGERS:
             raise TypeError(f"{name} must be an integer of up to 64 bits, got {tensor.dtype}")
     if p.is_complex():
         raise TypeError(f"p must be real, got {p.dtype}")
@@ -70,13 +70,7 @@ def check_event_values(
         check_offsets(offsets, len(x))
     if x.device.type != "cpu" or len(x) == 0:
         return
-    for name, values, side in (("x", x, width), ("y", y, height)):
-        low, high = (int(bound) for bound in values.aminmax())
-        if low < 0 or high >= side:
-            raise ValueError(
-                f"{name} must be 0 to {side - 1}, got {low if low < 0 else high}; "
-                "give the sensor's resolution_hw or drop such events"
-            )
+    check_pixels(x, y, height, width)
     falls = t[1:] < t[:-1]
     if offsets is not None:
         inner = offsets[(offsets > 0) & (offsets < len(t))]
@@ -87,6 +81,23 @@ def check_event_values(
             f"t must not fall within a recording, got {int(t[event])} after {int(t[event - 1])} "
             f"at event {event}; sort the events by time"
         )
+
+
+def check_pixels(x: Tensor, y: Tensor, height: int, width: int) -> None:
+    """Check on the CPU that events lie on the sensor.
+
+    Raises:
+        ValueError: One does not.
+    """
+    if x.device.type != "cpu" or len(x) == 0:
+        return
+    for name, values, side in (("x", x, width), ("y", y, height)):
+        low, high = (int(bound) for bound in values.aminmax())
+        if low < 0 or high >= side:
+            raise ValueError(
+                f"{name} must be 0 to {side - 1}, got {low if low < 0 else high}; "
+                "give the sensor's resolution_hw or drop such events"
+            )
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def time_surface_reference(
     for f in range(bins):
         now = frame == f
         last = last.scatter_reduce(0, pixel[now], time[now], "amax")
-        age = (ends[:, f, None] - last.view(events.count, -1)).double() / tau
+        age = (ends[:, f, None] - last.view(events.count, 2 * height * width)).double() / tau
         value = torch.exp(-age) if decay == "exp" else (1.0 - age).clamp(min=0.0)
         surfaces.append(value.masked_fill(last.view_as(value) == never, 0.0))
     return torch.stack(surfaces, 1).view(events.count, bins, 2, height, width)

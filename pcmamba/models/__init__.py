@@ -10,6 +10,7 @@ from pcmamba.models.classifier import (
     create_model,
     list_models,
 )
+from pcmamba.models.clip_preprocessing import ClipPreprocessing
 from pcmamba.models.preprocessing import Preprocessing
 from pcmamba.models.registry import MODELS
 
@@ -17,6 +18,7 @@ __all__ = [
     "MODELS",
     "Classifier",
     "ClipClassifier",
+    "ClipPreprocessing",
     "PointClassifier",
     "Preprocessing",
     "create_model",

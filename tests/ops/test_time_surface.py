@@ -94,6 +94,13 @@ def test_no_events_leave_nothing(impl: str) -> None:
     assert surface.count_nonzero() == 0
 
 
+@pytest.mark.parametrize("impl", ["reference", *KERNELS])
+def test_no_recordings(impl: str) -> None:
+    nothing = torch.zeros(1, dtype=torch.int64)
+    options = {"bins": 3, "resolution_hw": HW, "offsets": nothing, "impl": impl}
+    assert time_surface(*draw_events(0, HW), **options).shape == (0, 3, 2, *HW)
+
+
 @pytest.mark.parametrize("impl", KERNELS)
 def test_opcheck(impl: str) -> None:
     events = draw_events(20, HW)
