@@ -15,7 +15,7 @@ from torch import Tensor
 from pcmamba.ops._check import check_shapes
 from pcmamba.ops._gather import check_index_range, check_index_type, gather_rows
 from pcmamba.ops._impl import Impl, resolve_impl
-from pcmamba.ops.group import group
+from pcmamba.ops.group_softmax import group_softmax
 from pcmamba.ops.group_std import group_std, group_std_reference
 from pcmamba.registry import unknown_name
 
@@ -71,15 +71,19 @@ def gfcp(
         if not torch.compiler.is_compiling():
             check_index_range(idx, feat.shape[1], padding=False)
         return gfcp_reference(feat, centres, idx, alpha, beta, weight, per_sample)
-    near = None if weight == "none" else distance_weight(centres, idx, weight)
+    near = None if weight == "none" else distance_weight(centres, idx, weight).float()
     deviation = _batch_or_cloud(feat, idx, per_sample, chosen)
     # The norm is linear in the neighbour: scale the tokens once and gather them afterwards.
     first, second = alpha.tensor_split(2)
+    shift, own_shift = beta.float().tensor_split(2)
     scaled = feat.float() * (first / (deviation[:, None, None] + SIGMA_EPS))
-    centre = beta[: sizes["C"]] - scaled
-    values = group(scaled, idx, centre=centre, impl=chosen)
-    own = (feat.float() * second + beta[sizes["C"] :])[:, :, None].expand_as(values)
-    return _pool(torch.cat([values, own], dim=-1), near).to(feat.dtype)
+    pooled = group_softmax(scaled, idx, centre=shift - scaled, weight=near, impl=chosen)
+    own = feat.float() * second + own_shift
+    if near is not None:
+        # A token's own half differs between neighbours by the weight alone.
+        itself = torch.arange(idx.shape[1], device=idx.device)[None, :, None].expand_as(idx)
+        own = group_softmax(own, itself, weight=near, impl=chosen)
+    return torch.cat([pooled, own], dim=-1).to(feat.dtype)
 
 
 def gfcp_reference(

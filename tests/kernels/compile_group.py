@@ -24,7 +24,11 @@ from pcmamba.kernels import (
 
 BINARIES = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 INDEX_POINTERS = ("idx_ptr", "start_ptr", "slot_ptr")
-FLOAT_POINTERS = ("mean_ptr", "scale_ptr", "moments_ptr", "log_sum_ptr")
+FLOAT_POINTERS = (
+    *("mean_ptr", "scale_ptr", "moments_ptr", "log_sum_ptr"),
+    *("weight_ptr", "dweight_ptr"),
+)
+BLOCK_K = 4  # neighbours of a token in Mamba3D
 ROW_BLOCKS = {
     "BLOCK_R": group_triton.BLOCK_R,
     "BLOCK_S": group_triton.BLOCK_S,
@@ -53,9 +57,9 @@ def resources(kernel, dtype: str, channels: int, pool: bool) -> dict[str, int]:
     module = group_max_triton if pool else group_triton
     blocks = {**ROW_BLOCKS, "BLOCK_C": module.channel_block(channels)}
     if pool:
-        softmax = kernel is group_softmax_triton._weigh_kernel
+        softmax = kernel.fn.__module__ == group_softmax_triton.__name__
         own = group_softmax_triton if softmax else group_max_triton
-        blocks.update(BLOCK_M=own.BLOCK_M, BLOCK_S=group_max_triton.BLOCK_S, AHEAD=own.AHEAD)
+        blocks.update(BLOCK_K=BLOCK_K, BLOCK_M=own.BLOCK_M, BLOCK_S=own.BLOCK_S, AHEAD=own.AHEAD)
     aligned = [n.endswith("_ptr") or (n == "C" and channels % 16 == 0) for n in names]
     source = ASTSource(
         kernel,

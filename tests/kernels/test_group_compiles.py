@@ -19,7 +19,7 @@ def test_no_kernel_spills(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     table = json.loads(run.stdout)
-    assert len(table) == 30
+    assert len(table) == 33
     for case, used in table.items():
         assert used["STACK"] == used["LOCAL"] == 0, f"{case} spills: {used}"
         # A pool's program is one warp, so more of them fit beside one another.

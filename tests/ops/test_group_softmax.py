@@ -27,6 +27,30 @@ SIZES = [
 ]
 
 
+def more_inputs(sizes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """Centre and weight of the queries."""
+    clouds, _, queries, k, channels = sizes
+    draw = torch.Generator().manual_seed(1)
+    centre = torch.randn(clouds, queries, channels, generator=draw).to(dtype)
+    weight = torch.rand(clouds, queries, k, generator=draw)
+    return {"centre": centre.requires_grad_(), "weight": weight.requires_grad_()}
+
+
+def run_all(
+    case: tuple[Tensor, Tensor, Tensor], more: dict[str, Tensor], impl: str
+) -> list[Tensor]:
+    """Result and all gradients, with centre and weight."""
+    feat, idx, grad = case
+    out = group_softmax(feat, idx, **more, impl=impl)
+    return [out.detach(), *torch.autograd.grad(out, [feat, *more.values()], grad)]
+
+
+def exact_all(case: tuple[Tensor, Tensor, Tensor], more: dict[str, Tensor]) -> list[Tensor]:
+    feat, idx, grad = case
+    wide = {name: value.detach().double().requires_grad_() for name, value in more.items()}
+    return run_all((feat.detach().double().requires_grad_(), idx, grad.double()), wide, "reference")
+
+
 def inputs(
     sizes: tuple[int, ...], dtype: torch.dtype = torch.float32, seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,11 +115,49 @@ def test_values_and_gradients(sizes: tuple[int, ...], impl: str) -> None:
             assert_as_good_as_eager(actual, eager, truth)
 
 
+@pytest.mark.parametrize("impl", IMPLS)
+@pytest.mark.parametrize("names", [("centre",), ("weight",), ("centre", "weight")], ids="+".join)
+def test_centre_and_weight(names: tuple[str, ...], impl: str) -> None:
+    for sizes in ((2, 9, 7, 3, 5), (1, 1, 1, 1, 1), (1, 3, 1, 20, 17)):
+        for dtype in DTYPES if sizes == (2, 9, 7, 3, 5) else DTYPES[:1]:
+            case, both = inputs(sizes, dtype), more_inputs(sizes, dtype)
+            more = {name: both[name] for name in names}
+            results = run_all(case, more, impl), run_all(case, more, "reference")
+            for actual, eager, truth in zip(*results, exact_all(case, more), strict=True):
+                assert_as_good_as_eager(actual, eager, truth)
+
+
+def test_centre_and_weight_by_hand() -> None:
+    log2, log3 = math.log(2), math.log(3)
+    feat = torch.tensor([[[0.0], [log2 / 2 - 1], [5.0]]])
+    weight = torch.tensor([[[1.0, 2.0, 7.0]]])
+    # Values 1 * (0 + log 3) and 2 * (log2 / 2 - 1 + log 3); the third is padding.
+    out = group_softmax(
+        feat, torch.tensor([[[0, 1, -1]]]), centre=torch.full((1, 1, 1), log3), weight=weight
+    )
+    second = log2 - 2 + 2 * log3
+    expected = (3 * log3 + math.exp(second) * second) / (3 + math.exp(second))
+    assert out.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_reference_gradcheck_of_centre_and_weight() -> None:
+    sizes = (1, 4, 3, 3, 2)
+    feat, idx, _ = inputs(sizes, torch.float64)
+    more = {k: v.detach().double().requires_grad_() for k, v in more_inputs(sizes).items()}
+    assert torch.autograd.gradcheck(
+        lambda f, c, w: group_softmax(f, idx, centre=c, weight=w), (feat, *more.values())
+    )
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_past_every_block(dtype: torch.dtype) -> None:
-    case = inputs((2, 257, 63, 12, 130), dtype)
+    sizes = (2, 257, 63, 12, 130)
+    case, more = inputs(sizes, dtype), more_inputs(sizes, dtype)
     for actual, eager, truth in zip(
-        run(*case, "cpu"), run(*case, "reference"), exact(*case), strict=True
+        run_all(case, more, "cpu"),
+        run_all(case, more, "reference"),
+        exact_all(case, more),
+        strict=True,
     ):
         assert_as_good_as_eager(actual, eager, truth)
 
@@ -148,10 +210,12 @@ def test_batch_mates_and_a_second_run_change_nothing(impl: str) -> None:
 @pytest.mark.parametrize("impl", IMPLS)
 def test_registration(impl: str) -> None:
     feat, idx, grad = inputs((1, 3, 2, 2, 2))
-    torch.library.opcheck(group_softmax_fwd, (feat, idx, impl))
-    feat = feat.detach()
-    _, mean, log_sum = group_softmax_fwd(feat, idx, impl)
-    torch.library.opcheck(group_softmax_bwd, (grad, feat, idx, mean, log_sum, impl))
+    centre, weight = more_inputs((1, 3, 2, 2, 2)).values()
+    torch.library.opcheck(group_softmax_fwd, (feat, idx, None, None, impl))
+    torch.library.opcheck(group_softmax_fwd, (feat, idx, centre, weight, impl))
+    rest = [tensor.detach() for tensor in (feat, idx, centre, weight)]
+    _, mean, log_sum = group_softmax_fwd(*rest, impl)
+    torch.library.opcheck(group_softmax_bwd, (grad, *rest, mean, log_sum, impl))
 
 
 def test_compiles_without_a_graph_break() -> None:
@@ -174,6 +238,12 @@ def test_errors() -> None:
         TypeError, match=r"feat must be float16, bfloat16 or float32 for impl='cpu'"
     ):
         group_softmax(feat.double(), idx, impl="cpu")
+    with pytest.raises(TypeError, match=r"centre must have the dtype of feat.*got torch.float64"):
+        group_softmax(feat, idx, centre=torch.zeros(1, 2, 4).double())
+    with pytest.raises(TypeError, match=r"weight must be torch.float32 beside torch.float32"):
+        group_softmax(feat, idx, weight=torch.zeros(1, 2, 2).half())
+    with pytest.raises(ValueError, match=r"weight must be \(B, M, K\) with K = 2 from idx"):
+        group_softmax(feat, idx, weight=torch.zeros(1, 2, 3))
     with pytest.raises(NotImplementedError, match="group_softmax must be differentiated once"):
         out = group_softmax(feat, idx).square().sum()
         torch.autograd.grad(out, feat, create_graph=True)[0].sum().backward()
@@ -186,9 +256,13 @@ def test_errors() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("sizes", [*SIZES, (4, 1024, 512, 24, 384), (2, 257, 63, 12, 195)])
 def test_on_the_gpu(sizes: tuple[int, ...], dtype: torch.dtype) -> None:
-    case = [tensor.detach().cuda() for tensor in inputs(sizes, dtype)]
+    case = tuple(tensor.detach().cuda() for tensor in inputs(sizes, dtype))
     case[0].requires_grad_()
-    actual = run(*case, "triton")
-    for result, eager, truth in zip(actual, run(*case, "reference"), exact(*case), strict=True):
-        assert_as_good_as_eager(result, eager, truth)
-    assert all(torch.equal(a, b) for a, b in zip(actual, run(*case, "triton"), strict=True))
+    more = {k: v.detach().cuda().requires_grad_() for k, v in more_inputs(sizes, dtype).items()}
+    for extra in ({}, more):
+        actual = run_all(case, extra, "triton")
+        others = run_all(case, extra, "reference"), exact_all(case, extra)
+        for result, eager, truth in zip(actual, *others, strict=True):
+            assert_as_good_as_eager(result, eager, truth)
+        again = run_all(case, extra, "triton")
+        assert all(torch.equal(a, b) for a, b in zip(actual, again, strict=True))
