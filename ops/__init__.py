@@ -2,6 +2,7 @@
 
 from pcmamba.ops._impl import Impl
 from pcmamba.ops._norm import RunningStats
+from pcmamba.ops.adaptive_frames import adaptive_frames
 from pcmamba.ops.add_rms_norm import NormedStream, add_rms_norm
 from pcmamba.ops.ball_query import ball_query
 from pcmamba.ops.batch_norm_max import batch_norm_max
@@ -47,6 +48,7 @@ __all__ = [
     "Scope",
     "Serialization",
     "Spikes",
+    "adaptive_frames",
     "add_rms_norm",
     "ball_query",
     "batch_norm_max",

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pcmamba.ops._events import check_event_values, check_events
+from pcmamba.ops.adaptive_frames import adaptive_frames
 from pcmamba.ops.draw_events import Background
 from pcmamba.ops.draw_frames import draw_frames
 from pcmamba.ops.event_histogram import event_histogram
@@ -20,7 +21,7 @@ from pcmamba.ops.slice_events import flat_bounds, frame_bounds
 from pcmamba.ops.time_surface import time_surface
 from pcmamba.registry import unknown_name
 
-Slicing = Literal["count", "time"]
+Slicing = Literal["count", "time", "adaptive"]
 Representation = Literal["drawn", "histogram", "voxel", "surface"]
 
 _CHANNELS = {"drawn": 3, "histogram": 2, "voxel": 1, "surface": 2}
@@ -32,8 +33,9 @@ class ClipPreprocessing:
 
     Args:
         num_frames: T, frames of a clip.
-        slicing: Frames of equal numbers of events ("count") or of equal time ("time"). A voxel
-            grid shares events between instants and is not cut.
+        slicing: Frames of equal numbers of events ("count"), of equal time ("time"), or cut where
+            the picture changes ("adaptive", as `adaptive_frames`). A voxel grid shares events
+            between instants and is not cut.
         representation: "drawn", three channels as `draw_events`; "histogram", two channels of
             counts; "voxel", one channel of `events_to_voxel_grid`, normalised; "surface", two
             channels of `time_surface` at the end of each frame.
@@ -44,6 +46,8 @@ class ClipPreprocessing:
         background: Of drawn frames: "white", 1 where nothing happened, or "black".
         clip: A histogram is cut at `clip` events and divided by it; 0 takes log(1 + events).
         tau: Time constant of a surface, microseconds.
+        min_events: Of adaptive frames; see there.
+        threshold: Of adaptive frames; see there.
 
     Raises:
         ValueError: A name is unknown, or a number is out of range.
@@ -58,6 +62,8 @@ class ClipPreprocessing:
     background: Background = "white"
     clip: int = 0
     tau: float = 50_000.0
+    min_events: int = 15_000
+    threshold: float = 30.0
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -65,11 +71,13 @@ class ClipPreprocessing:
         ):  # fmt: skip
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(unknown_name(name, getattr(self, name), get_args(choices)))
-        for name, least in (("num_frames", 1), ("patch_size", 1), ("clip", 0)):
+        for name, least in (("num_frames", 1), ("patch_size", 1), ("clip", 0), ("min_events", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 < self.tau < math.inf:
             raise ValueError(f"tau must be positive and finite, got {self.tau}")
+        if not 0 <= self.threshold < math.inf:
+            raise ValueError(f"threshold must be at least 0 and finite, got {self.threshold}")
         for name in ("resolution_hw", "size_hw"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _sides(name, getattr(self, name)))
@@ -140,13 +148,22 @@ class ClipPreprocessing:
             )
         return canvas
 
-    def _bounds(self, t: Tensor, offsets: Tensor) -> Tensor:
-        return frame_bounds(t, self.num_frames, by=self.slicing, offsets=offsets)
+    def _bounds(
+        self, x: Tensor, y: Tensor, t: Tensor, p: Tensor, offsets: Tensor, canvas: tuple[int, int]
+    ) -> Tensor:
+        """Return the bounds (B, T + 1) of the frames among the events."""
+        if self.slicing != "adaptive":
+            return frame_bounds(t, self.num_frames, by=self.slicing, offsets=offsets)
+        return adaptive_frames(
+            x, y, p, self.num_frames,
+            resolution_hw=canvas, min_events=self.min_events, threshold=self.threshold,
+            offsets=offsets,
+        )  # fmt: skip
 
     def _drawn(
         self, x: Tensor, y: Tensor, t: Tensor, p: Tensor, offsets: Tensor, canvas: tuple[int, int]
     ) -> Tensor:
-        frames = flat_bounds(self._bounds(t, offsets))
+        frames = flat_bounds(self._bounds(x, y, t, p, offsets, canvas))
         images = draw_frames(
             x, y, p, frames,
             resolution_hw=canvas, size_hw=self.size_hw, background=self.background,
@@ -156,10 +173,9 @@ class ClipPreprocessing:
     def _counted(
         self, x: Tensor, y: Tensor, t: Tensor, p: Tensor, offsets: Tensor, canvas: tuple[int, int]
     ) -> Tensor:
-        counts = event_histogram(
-            x, y, t, p,
-            bins=self.num_frames, resolution_hw=canvas, offsets=offsets, split=self.slicing,
-        )  # fmt: skip
+        frames = flat_bounds(self._bounds(x, y, t, p, offsets, canvas))
+        counts = event_histogram(x, y, t, p, bins=1, resolution_hw=canvas, offsets=frames)
+        counts = counts[:, 0].unflatten(0, (len(offsets) - 1, self.num_frames))
         if self.clip > 0:
             return counts.clamp(max=self.clip) / self.clip
         # Of each number that may occur, in float64, so that devices round alike to float32.
@@ -178,10 +194,17 @@ class ClipPreprocessing:
     def _surfaces(
         self, x: Tensor, y: Tensor, t: Tensor, p: Tensor, offsets: Tensor, canvas: tuple[int, int]
     ) -> Tensor:
-        return time_surface(
-            x, y, t, p, resolution_hw=canvas, bins=self.num_frames, split=self.slicing,
-            tau=self.tau, offsets=offsets,
-        )  # fmt: skip
+        if self.slicing != "adaptive":
+            return time_surface(
+                x, y, t, p, resolution_hw=canvas, bins=self.num_frames, split=self.slicing,
+                tau=self.tau, offsets=offsets,
+            )  # fmt: skip
+        bounds = self._bounds(x, y, t, p, offsets, canvas)
+        # Frames before the first event end with it, those of a recording without any at 0.
+        last = torch.maximum(bounds[:, 1:] - 1, bounds[:, :1])
+        times = torch.cat([t.long(), t.new_zeros(1, dtype=torch.int64)])
+        at = torch.where(offsets.diff()[:, None] > 0, times[last], 0)
+        return time_surface(x, y, t, p, resolution_hw=canvas, at=at, tau=self.tau, offsets=offsets)
 
 
 def _sides(name: str, sides: tuple[int, int]) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pcmamba.models import ClipPreprocessing
+from pcmamba.ops import adaptive_frames, event_histogram, events_to_voxel_grid, time_surface
 from pcmamba.ops import draw_events as draw_counts
-from pcmamba.ops import event_histogram, events_to_voxel_grid, time_surface
 from pcmamba.testing import draw_events
 
 HW = (12, 20)
@@ -52,8 +52,29 @@ def test_frames_are_those_of_the_ops(kind: Any, slicing: Any) -> None:
     assert (sized.flatten(0, 1) - wanted).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["drawn", "histogram", "surface"])
+def test_adaptive_frames_are_drawn(kind: Any) -> None:
+    options: dict[str, Any] = {"size_hw": None, "patch_size": 1, "min_events": 50, "threshold": 9.0}
+    pre = ClipPreprocessing(4, "adaptive", kind, **options)
+    x, y, t, p, offsets = sample()
+    frames = pre.frames(x, y, t, p, offsets, HW)
+    bounds = adaptive_frames(
+        x, y, p, 4, resolution_hw=HW, offsets=offsets, min_events=50, threshold=9.0
+    )
+    for b, f in itertools.product((1, 4), range(4)):
+        part = slice(int(bounds[b, f]), int(bounds[b, f + 1]))
+        until = slice(int(bounds[b, 0]), int(bounds[b, f + 1]))
+        if kind == "surface":
+            one = time_surface(x[until], y[until], t[until], p[until], resolution_hw=HW)[0]
+        else:
+            columns = (column[part] for column in (x, y, t, p))
+            one = event_histogram(*columns, bins=1, resolution_hw=HW)[0]
+            one = draw_counts(one) if kind == "drawn" else one.double().log1p().float()
+        assert torch.equal(frames[b, f], one)
+
+
 @pytest.mark.parametrize("size", [None, (16, 8)])
-@pytest.mark.parametrize("slicing", ["count", "time"])
+@pytest.mark.parametrize("slicing", ["count", "time", "adaptive"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_batch_mates_never_change_a_clip(kind: Any, slicing: Any, size: Any) -> None:
     pre = ClipPreprocessing(num_frames=4, slicing=slicing, representation=kind, size_hw=size)
@@ -69,6 +90,8 @@ def test_batch_mates_never_change_a_clip(kind: Any, slicing: Any, size: Any) -> 
 @pytest.mark.parametrize("kind", KINDS)
 def test_recordings_without_events_and_padding_are_background(kind: Any, background: Any) -> None:
     pre = ClipPreprocessing(representation=kind, background=background, size_hw=None)
+    adaptive = dataclasses.replace(pre, slicing="adaptive").frames(*sample(), HW)
+    assert (adaptive[[0, 2]] == pre.fill).all()
     frames = pre.frames(*sample(), HW)
     assert frames.shape[-2:] == pre.frame_hw(HW) == (16, 24)
     fill = 1.0 if (kind, background) == ("drawn", "white") else 0.0
@@ -114,6 +137,8 @@ BAD = {
     "frames": ({"num_frames": 0}, "num_frames must be at least 1, got 0"),
     "patch": ({"patch_size": 0}, "patch_size must be at least 1, got 0"),
     "clip": ({"clip": -1}, "clip must be at least 0, got -1"),
+    "least": ({"min_events": 0}, "min_events must be at least 1, got 0"),
+    "threshold": ({"threshold": -1.0}, "threshold must be at least 0 and finite, got -1.0"),
     "tau": ({"tau": 0.0}, "tau must be positive and finite, got 0.0"),
     "size": ({"size_hw": (0, 3)}, r"size_hw must be two positive sides, got \(0, 3\)"),
     "canvas": ({"resolution_hw": (3,)}, "resolution_hw must be two positive sides, got"),
@@ -141,7 +166,7 @@ def test_wrong_events() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("size", [None, (16, 8)])
-@pytest.mark.parametrize("slicing", ["count", "time"])
+@pytest.mark.parametrize("slicing", ["count", "time", "adaptive"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gpu_draws_alike(kind: Any, slicing: Any, size: Any) -> None:
     pre = ClipPreprocessing(num_frames=4, slicing=slicing, representation=kind, size_hw=size)
