@@ -100,7 +100,7 @@ class RadHar:
     """
 
     root: str | None = None
-    view: str = "side+front"
+    view: str = "side+range_velocity"
     side: int = 32
     polarity: str = "sign"
 
