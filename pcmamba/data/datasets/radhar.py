@@ -179,9 +179,13 @@ class RadHar:
         velocity = points[:, 3]
         p = velocity > 0 if self.polarity == "sign" else velocity != 0
         # Point by point, all its panels at one time: the order of time needs no sorting.
-        columns = np.stack(x, axis=1).ravel(), np.stack(y, axis=1).ravel()
-        repeated = (np.repeat(column, len(panels)) for column in (microseconds, p))
-        return Events.from_arrays(*columns, *repeated, self.resolution_hw)
+        return Events.from_arrays(
+            np.stack(x, axis=1).ravel(),
+            np.stack(y, axis=1).ravel(),
+            np.repeat(microseconds, len(panels)),
+            np.repeat(p, len(panels)),
+            self.resolution_hw,
+        )
 
     def _pixel(self, points: np.ndarray, name: str) -> np.ndarray:
         axis = AXES[name]
