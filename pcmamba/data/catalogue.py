@@ -39,6 +39,13 @@ SOURCES = {
         "ModelNetFewshot of the Point-BERT project",
         ("ModelNetFewshot/*way*/0.pkl", "*way*shot/0.pkl"),
     ),
+    "nmnist": Source(
+        "https://www.garrickorchard.com/datasets/n-mnist: Train.zip and Test.zip, unpacked",
+        ("Train/0/*.bin", "Test/0/*.bin"),
+    ),
+    "radhar": Source(
+        "https://github.com/nesl/RadHAR, as npz files", ("Train/boxing/*.npz", "Train/walk/*.npz")
+    ),
     "s3dis": Source(
         "http://buildingparser.stanford.edu/dataset.html, on request",
         ("Area_*/*/Annotations", "Area_*_*.npy", "*/Area_*/*/Annotations", "raw/Area_*_*.npy"),

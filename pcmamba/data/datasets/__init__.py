@@ -15,6 +15,8 @@ from pcmamba.data.datasets.modelnet40 import ModelNet40  # noqa: E402
 from pcmamba.data.datasets.modelnet_fewshot import ModelNetFewShot  # noqa: E402
 from pcmamba.data.datasets.modelnet_meshes import ModelNet10, ModelNet40Meshes  # noqa: E402
 from pcmamba.data.datasets.modelnet_resampled import ModelNetResampled  # noqa: E402
+from pcmamba.data.datasets.nmnist import NMnist  # noqa: E402
+from pcmamba.data.datasets.radhar import RadHar  # noqa: E402
 from pcmamba.data.datasets.s3dis import S3DIS  # noqa: E402
 from pcmamba.data.datasets.scanobjectnn import ScanObjectNN  # noqa: E402
 from pcmamba.data.datasets.shapenet55 import ShapeNet55  # noqa: E402
@@ -24,15 +26,17 @@ from pcmamba.data.datasets.shapes import Shapes  # noqa: E402
 __all__ = [
     "DATASETS",
     "S3DIS",
+    "FewShot",
     "Folder",
     "ModelNet10",
     "ModelNet40",
     "ModelNet40Meshes",
     "ModelNetFewShot",
     "ModelNetResampled",
+    "NMnist",
+    "RadHar",
     "ScanObjectNN",
     "ShapeNet55",
     "ShapeNetPart",
     "Shapes",
 ]
-__all__ = ["DATASETS", "FewShot", "Folder", "ModelNet40", "Shapes"]
