@@ -36,15 +36,18 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
 
 def _print_costs(num_points: int) -> int:
     """Print multiply-adds by kind, in millions."""
-    from pcmamba.models import MODELS
-    from pcmamba.models.cost import registered_cost
+    from pcmamba.models import MODELS, PointClassifier, create_model
+    from pcmamba.models.cost import model_cost
 
     if num_points < 1:
         raise ValueError(f"num_points must be at least 1, got {num_points}")
     print(f"million multiply-adds for one cloud of {num_points} points, 40 classes")
     print(f"{'model':14} {'parameters':>11}  products  norms  scans: products  states     total")
     for name in MODELS:
-        parameters, found, _ = registered_cost(name, 40, num_points)
+        model = create_model(name, num_classes=40)
+        if not isinstance(model, PointClassifier):
+            continue  # takes no cloud
+        parameters, found, _ = model_cost(model, num_points)
         m = [f"{count / 1e6:,.1f}" for count in (*found, found.total)]
         line = f"{m[0]:>8} {m[1]:>6} {m[2]:>16} {m[3]:>7} {m[4]:>9}"
         print(f"{name:14} {parameters:>11,}  {line}", flush=True)

@@ -136,7 +136,9 @@ def _fold_data(recipe: Recipe, protocol: FewShotProtocol, fold: int) -> dict[str
 
 def _at_least(base: str, options: dict[str, Any], data: DataConfig) -> dict[str, Any]:
     """Ask a set that is made at a chosen number of points for as many as are trained on."""
-    known = {entry.name: entry.default for entry in dataclasses.fields(DATASETS[base])}
+    known: dict[str, Any] = {
+        entry.name: entry.default for entry in dataclasses.fields(DATASETS[base])
+    }
     if "num_points" not in known:
         return options
     return {"num_points": max(int(known["num_points"]), data.num_points)} | options

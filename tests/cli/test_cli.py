@@ -222,9 +222,9 @@ def test_lists(capsys):
 
 
 def test_models_with_their_cost(capsys):
-    assert cli.main(["models", "--cost", "--num_points=128"]) == 0
+    assert cli.main(["models", "--cost", "--num_points=256"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("million multiply-adds for one cloud of 128 points")
+    assert lines[0].startswith("million multiply-adds for one cloud of 256 points")
     small = next(line for line in lines if line.startswith("mamba3d_small")).split()
     assert small[1] == "889,320"
     figures = [float(text.replace(",", "")) for text in small[2:]]
