@@ -1,4 +1,4 @@
-"""The command `pcmamba`: train, evaluate, predict, audit, report, data, models; one command a file.
+"""The command `pcmamba`: train, evaluate, predict, fewshot and others; one command a file.
 
 Heavy imports are inside the commands, so that help and mistakes answer at once.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import jsonargparse
 
 from pcmamba import __version__
-from pcmamba.cli import audit, data, evaluate, models, predict, report, train
+from pcmamba.cli import audit, data, evaluate, fewshot, models, predict, report, train
 from pcmamba.cli._command import USER_ERRORS
 from pcmamba.registry import unknown_name
 from pcmamba.train.recipe_file import check_option, one_line
@@ -28,9 +28,13 @@ COMMANDS: dict[str, tuple[Callable[[], jsonargparse.ArgumentParser], Run]] = {
     "predict": (predict.make_parser, predict.run),
     "audit": (audit.make_parser, audit.run),
     "report": (report.make_parser, report.run),
+    "fewshot": (fewshot.make_parser, fewshot.run),
     "data": (data.make_parser, data.run),
     "models": (models.make_parser, models.run),
 }
+
+# Options besides those of a recipe: a mistyped one is answered with its neighbours.
+RECIPE_OPTIONS = {"train": ("resume", "help"), "fewshot": fewshot.OWN_OPTIONS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,10 +58,9 @@ def _run(argv: list[str]) -> int:
     name = argv[0]
     if not name.startswith("-") and name not in COMMANDS:
         raise ValueError(unknown_name("command", name, COMMANDS))
-    if name == "train":
-        for option in argv[1:]:
-            if option.startswith("--"):
-                check_option(option, ("resume", "help"))
+    for option in argv[1:] if name in RECIPE_OPTIONS else ():
+        if option.startswith("--"):
+            check_option(option, RECIPE_OPTIONS[name])
     root = jsonargparse.ArgumentParser(
         prog="pcmamba",
         description="3D perception on point clouds with state-space models.",

@@ -21,7 +21,7 @@ from pcmamba.train.report_run import (
     versions_of_run,
 )
 from pcmamba.train.run_folder import read_recipe_of
-from pcmamba.viz.page import png_uri
+from pcmamba.viz.html_page import png_uri
 from pcmamba.viz.report_page import ReportPage, save_report_page
 from pcmamba.viz.sample_picture import sample_png
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcmamba.viz.html_page import write_page
 from pcmamba.viz.line_chart import LineChart
-from pcmamba.viz.page import write_page
 
 
 @dataclass(frozen=True)

@@ -221,6 +221,16 @@ def test_lists(capsys):
     assert "synthetic" in capsys.readouterr().out
 
 
+def test_models_with_their_cost(capsys):
+    assert cli.main(["models", "--cost", "--num_points=256"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("million multiply-adds for one cloud of 256 points")
+    small = next(line for line in lines if line.startswith("mamba3d_small")).split()
+    assert small[1] == "889,320"
+    figures = [float(text.replace(",", "")) for text in small[2:]]
+    assert sum(figures[:4]) == pytest.approx(figures[4], abs=0.3)
+
+
 def test_help_does_not_import_torch():
     code = "import sys; from pcmamba import cli; cli.main(['models', '--help'])"
     watched = f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); {code}"

@@ -30,7 +30,7 @@ def small(name, tmp_path):
             options=options,
             num_points=20,
             batch_size=4,
-            val_fraction=0.1,
+            val_fraction=min(recipe.data.val_fraction, 0.1),
         ),
         trainer=TrainerConfig(max_epochs=1, accelerator="cpu"),
     )
