@@ -11,6 +11,7 @@ from pcmamba.ops.bidirectional_scan import ScanBranch, bidirectional_scan
 from pcmamba.ops.causal_conv1d import causal_conv1d
 from pcmamba.ops.causal_conv1d_pair import ConvPair, causal_conv1d_pair
 from pcmamba.ops.chamfer_distance import chamfer_distance
+from pcmamba.ops.denoise_events import denoise_events
 from pcmamba.ops.draw_events import draw_events
 from pcmamba.ops.draw_frames import draw_frames
 from pcmamba.ops.event_histogram import event_histogram
@@ -57,6 +58,7 @@ __all__ = [
     "causal_conv1d",
     "causal_conv1d_pair",
     "chamfer_distance",
+    "denoise_events",
     "draw_events",
     "draw_frames",
     "event_histogram",

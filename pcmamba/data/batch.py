@@ -83,11 +83,13 @@ class ClipBatch:
         frames: (B, T, C, H, W) float32.
         labels: (B,) int64 class labels.
         index: (B,) int64 positions in the data set, which key the random draws.
+        background: Value of a pixel where nothing happened.
     """
 
     frames: Tensor
     labels: Tensor
     index: Tensor
+    background: float = 0.0
 
     def __len__(self) -> int:
         return len(self.index)
@@ -129,6 +131,16 @@ class Draw:
     def normal(self, index: Tensor, stream: str, shape: Sequence[int] = ()) -> Tensor:
         """Draw standard normal float32 (*index.shape, *shape)."""
         return random.normal(self.seed, self.epoch, index, stream, shape)
+
+    def uniform_at(self, index: Tensor, stream: str, row: Tensor, number: Tensor) -> Tensor:
+        """Draw float32 (E,) in [0, 1): number `number[e]` of the index (B,) at `row[e]`."""
+        drawn = random.bits_at(self.seed, self.epoch, index, stream, row, number)
+        return random.to_uniform(drawn)
+
+    def normal_at(self, index: Tensor, stream: str, row: Tensor, number: Tensor) -> Tensor:
+        """Draw standard normal float32 (E,), as `uniform_at`."""
+        drawn = random.bits_at(self.seed, self.epoch, index, stream, row, number)
+        return random.to_normal(drawn)
 
     def permutation(self, index: Tensor, stream: str, size: int) -> Tensor:
         """Draw one permutation of `size` per index, int64 (*index.shape, size)."""

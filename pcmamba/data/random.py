@@ -43,13 +43,37 @@ def bits(seed: int, epoch: int, index: Tensor, stream: str, shape: Sequence[int]
     Raises:
         TypeError: `index` is not an integer tensor.
     """
-    if index.dtype.is_floating_point or index.dtype == torch.bool:
-        raise TypeError(f"index must be an integer tensor, got {index.dtype}")
-    key = _mix_int(_mix_int(_mix_int(seed) + epoch * _GOLDEN) ^ _stream_id(stream))
-    per_index = _mix((index.long() + 1) * _signed(_GOLDEN) + _signed(key))
+    per_index = _per_index(seed, epoch, index, stream)
     counter = torch.arange(1, math.prod(shape) + 1, device=index.device).reshape(tuple(shape))
     per_index = per_index.reshape((*index.shape, *[1] * len(shape)))
     return _mix(per_index + counter * _signed(_GOLDEN))
+
+
+def bits_at(
+    seed: int, epoch: int, index: Tensor, stream: str, row: Tensor, number: Tensor
+) -> Tensor:
+    """Draw numbers of ragged rows: element e is `bits(...)[row[e], number[e]]`.
+
+    Args:
+        seed: As in `bits`.
+        epoch: As in `bits`.
+        index: (B,) integers, for example the dataset indices of a batch.
+        stream: As in `bits`.
+        row: (E,) int64, 0 to B - 1.
+        number: (E,) int64, at least 0, which of the row's numbers.
+
+    Returns:
+        int64 (E,) on the device of `index`.
+    """
+    per_index = _per_index(seed, epoch, index, stream)
+    return _mix(per_index[row] + (number + 1) * _signed(_GOLDEN))
+
+
+def _per_index(seed: int, epoch: int, index: Tensor, stream: str) -> Tensor:
+    if index.dtype.is_floating_point or index.dtype == torch.bool:
+        raise TypeError(f"index must be an integer tensor, got {index.dtype}")
+    key = _mix_int(_mix_int(_mix_int(seed) + epoch * _GOLDEN) ^ _stream_id(stream))
+    return _mix((index.long() + 1) * _signed(_GOLDEN) + _signed(key))
 
 
 def uniform(seed: int, epoch: int, index: Tensor, stream: str, shape: Sequence[int] = ()) -> Tensor:
@@ -58,7 +82,7 @@ def uniform(seed: int, epoch: int, index: Tensor, stream: str, shape: Sequence[i
     Returns:
         float32 (*index.shape, *shape).
     """
-    return _shift_right(bits(seed, epoch, index, stream, shape), 40).float() * 2.0**-24
+    return to_uniform(bits(seed, epoch, index, stream, shape))
 
 
 def normal(seed: int, epoch: int, index: Tensor, stream: str, shape: Sequence[int] = ()) -> Tensor:
@@ -69,7 +93,16 @@ def normal(seed: int, epoch: int, index: Tensor, stream: str, shape: Sequence[in
     Returns:
         float32 (*index.shape, *shape).
     """
-    drawn = bits(seed, epoch, index, stream, shape)
+    return to_normal(bits(seed, epoch, index, stream, shape))
+
+
+def to_uniform(drawn: Tensor) -> Tensor:
+    """Make float32 of `uniform` from 64 random bits each."""
+    return _shift_right(drawn, 40).float() * 2.0**-24
+
+
+def to_normal(drawn: Tensor) -> Tensor:
+    """Make float32 of `normal` from 64 random bits each."""
     radius = (_shift_right(drawn, 32).double() + 0.5) * 2.0**-32
     angle = (drawn & 0xFFFFFFFF).double() * (2.0 * math.pi * 2.0**-32)
     return (torch.sqrt(-2.0 * torch.log(radius)) * torch.cos(angle)).float()

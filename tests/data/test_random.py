@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pcmamba.data.batch import Draw
 from pcmamba.data.random import _mix, bits, normal, permutation, uniform
 
 GOLDEN, MASK = 0x9E3779B97F4A7C15, 2**64 - 1
@@ -170,3 +171,13 @@ def test_the_gpu_draws_the_same_bits():
     )
     here, there = normal(3, 4, index, "a", (5,)), normal(3, 4, index.cuda(), "a", (5,)).cpu()
     assert torch.allclose(here, there, rtol=0, atol=1e-6)
+
+
+def test_ragged_draws_are_those_of_the_rectangle():
+    index = torch.tensor([4, 0, 9, 4])
+    row, number = torch.tensor([[0, 0, 1, 3, 3, 3], [0, 1, 0, 0, 1, 6]])
+    draw = Draw(3, 2)
+    found = draw.uniform_at(index, "drop", row, number)
+    assert torch.equal(found, uniform(3, 2, index, "drop", (7,))[row, number])
+    found = draw.normal_at(index, "drop", row, number)
+    assert torch.equal(found, normal(3, 2, index, "drop", (7,))[row, number])

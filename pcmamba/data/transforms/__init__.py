@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from pcmamba.data.transforms.base import TRANSFORMS, Transform
+from pcmamba.data.transforms.clips import AugmentClip
+from pcmamba.data.transforms.events import (
+    CropTime,
+    Denoise,
+    DropEvents,
+    FlipEvents,
+    FlipPolarity,
+    ShiftEvents,
+    TimeJitter,
+)
 from pcmamba.data.transforms.first_points import FirstPoints
 from pcmamba.data.transforms.flip import Flip
 from pcmamba.data.transforms.jitter import Jitter
@@ -15,8 +25,14 @@ from pcmamba.data.transforms.shift import Shift
 
 __all__ = [
     "TRANSFORMS",
+    "AugmentClip",
+    "CropTime",
+    "Denoise",
+    "DropEvents",
     "FirstPoints",
     "Flip",
+    "FlipEvents",
+    "FlipPolarity",
     "Jitter",
     "Normalize",
     "PointDropout",
@@ -24,5 +40,7 @@ __all__ = [
     "Rotate",
     "Scale",
     "Shift",
+    "ShiftEvents",
+    "TimeJitter",
     "Transform",
 ]
