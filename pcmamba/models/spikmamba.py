@@ -9,18 +9,17 @@ rotary and convolutional positions, a last normalisation, and the scans that run
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pcmamba.models.classifier import PointClassifier
-from pcmamba.models.preprocessing import Preprocessing
+from pcmamba.models.classifier import ClipClassifier
+from pcmamba.models.clip_preprocessing import ClipPreprocessing
 from pcmamba.models.registry import MODELS
+from pcmamba.models.spikmamba_config import REPRESENTATIONS, LongClips, SpikMambaConfig
 from pcmamba.nn import (
     LIF,
     AttentionState,
@@ -29,132 +28,11 @@ from pcmamba.nn import (
     Neuron,
     NormNeuron,
     Rectifier,
-    Scan,
     ScanDirection,
     SpikingLinearAttention,
     SpikingMamba,
 )
 from pcmamba.ops._check import check_shapes
-from pcmamba.ops._surrogate import Surrogate
-
-LongClips = Literal["restart", "wrap", "resize"]
-
-
-@dataclass(frozen=True)
-class SpikMambaConfig:
-    """Architecture of one SpikMamba.
-
-    Attributes:
-        num_classes: Outputs.
-        in_channels: 3 for drawn frames, 2 for histograms of both polarities.
-        num_frames: T, frames of a clip.
-        image_hw: Rows and columns of a frame, pixels.
-        patch: Side of a token, pixels.
-        background: Value that pads frames to whole patches on the right and below; None refuses
-            frames that are not.
-        channels: C of a token.
-        heads: Heads of the attention.
-        depth: Blocks.
-        ffn_ratio: Hidden width of the feed-forward part, in units of C.
-        window: Side of an attention window in tokens; None takes the whole frame.
-        rope: Rotary positions in the attention.
-        lepe: Depthwise convolution beside the attention.
-        v_proj: Projection of the values.
-        attention: Have the attention; without it the mixer reads the block's input.
-        mamba: Have the mixer.
-        order: Order of the scan's sequence, see `pcmamba.nn.grid_order`, or one for each block.
-        scan: "bi", "frame" or "forward", see `pcmamba.nn.SpikingMamba`. "bi" cannot be streamed.
-        state_size: States per channel of the scans.
-        conv_width: Taps of their convolutions.
-        expand: Inner width of the mixer, in units of C.
-        neuron: "lif", or "relu" for the same network without spikes.
-        tau: Time constant of the neurons, frames.
-        v_threshold: Membrane that fires.
-        v_reset: Membrane after a spike; None subtracts the threshold.
-        decay_input: Divide currents by `tau`.
-        detach_reset: No gradient through the reset.
-        surrogate: Derivative that stands for the step's.
-        alpha: Steepness of the surrogate, or None for its default.
-        lif_norm: "bn" normalises the currents of every layer of neurons, "none" does not.
-        final_norm: Normalise the tokens before the head.
-        drop_path: Rate of stochastic depth of the last block, rising from 0.
-        long_clips: What happens after T frames: "restart" neurons, scans and positions as in
-            separate clips, "wrap" the positions alone, or "resize" the T positions to all frames.
-    """
-
-    num_classes: int = 11
-    in_channels: int = 3
-    num_frames: int = 8
-    image_hw: tuple[int, int] = (128, 128)
-    patch: int = 8
-    background: float | None = None
-    channels: int = 256
-    heads: int = 8
-    depth: int = 2
-    ffn_ratio: int = 4
-    window: int | None = None
-    rope: bool = True
-    lepe: bool = True
-    v_proj: bool = False
-    attention: bool = True
-    mamba: bool = True
-    order: str | tuple[str, ...] = "raster"
-    scan: Scan = "bi"
-    state_size: int = 16
-    conv_width: int = 4
-    expand: int = 2
-    neuron: Literal["lif", "relu"] = "lif"
-    tau: float = 2.0
-    v_threshold: float = 1.0
-    v_reset: float | None = 0.0
-    decay_input: bool = True
-    detach_reset: bool = True
-    surrogate: Surrogate = "sigmoid"
-    alpha: float | None = None
-    lif_norm: Literal["bn", "none"] = "bn"
-    final_norm: bool = True
-    drop_path: float = 0.1
-    long_clips: LongClips = "restart"
-
-    def __post_init__(self) -> None:
-        for name, known in (
-            ("scan", get_args(Scan)),
-            ("neuron", ("lif", "relu")),
-            ("lif_norm", ("bn", "none")),
-            ("long_clips", get_args(LongClips)),
-        ):
-            if getattr(self, name) not in known:
-                listed = ", ".join(known[:-1]) + f" or {known[-1]}"
-                raise ValueError(f"{name} must be {listed}, got {getattr(self, name)!r}")
-        for name in ("num_frames", "patch", "depth", "channels", "heads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.attention and not self.mamba:
-            raise ValueError("attention or mamba must be on, got neither")
-        if not isinstance(self.order, str) and len(self.order) != self.depth:
-            raise ValueError(
-                f"order must be one name or {self.depth}, one for each block, got {self.order}"
-            )
-        if self.scan == "bi" and self.long_clips == "wrap":
-            raise ValueError(
-                "long_clips must be 'restart' or 'resize' with scan='bi', got 'wrap': "
-                "no state goes on after a backward scan"
-            )
-
-    @property
-    def grid_hw(self) -> tuple[int, int]:
-        """Rows and columns of tokens of a frame."""
-        height, width = self.image_hw
-        return math.ceil(height / self.patch), math.ceil(width / self.patch)
-
-    @property
-    def orders(self) -> tuple[str, ...]:
-        """The order of each block."""
-        return (self.order,) * self.depth if isinstance(self.order, str) else self.order
-
-    def build(self) -> SpikMamba:
-        """Make the model with fresh weights."""
-        return SpikMamba(self)
 
 
 class BlockState(NamedTuple):
@@ -213,7 +91,7 @@ class SpikMambaBlock(nn.Module):
         return x + self.drop_path(self.ffn(self.norm2(x))), BlockState(attention, mixer)
 
 
-class SpikMamba(PointClassifier):
+class SpikMamba(ClipClassifier):
     """SpikMamba for classification of event clips.
 
     Every call without a state starts a clip: no membrane outlives it. In evaluation a clip's
@@ -253,7 +131,7 @@ class SpikMamba(PointClassifier):
         frames: Tensor,
         state: SpikMambaState | None = None,
         return_state: bool = False,
-    ) -> Tensor | tuple[Tensor, SpikMambaState]:
+    ) -> Any:
         """Map clips to logits.
 
         Args:
@@ -286,9 +164,15 @@ class SpikMamba(PointClassifier):
         """Map tokens (T, B, N, C) to logits (B, num_classes)."""
         return self.head(x.mean(dim=2).sum(dim=0) / len(x))
 
-    def default_preprocessing(self) -> Preprocessing:
-        """Return the preprocessing of clouds, of which a clip uses nothing."""
-        return Preprocessing()
+    def default_preprocessing(self) -> ClipPreprocessing:
+        """Return clips of the frames, the size and the channels that the configuration says."""
+        config = self.config
+        return ClipPreprocessing(
+            num_frames=config.num_frames,
+            representation=REPRESENTATIONS[config.in_channels],
+            size_hw=config.image_hw,
+            patch_size=config.patch,
+        )
 
     def check_online(self) -> None:
         """Check that clips can be given frame by frame.
@@ -352,15 +236,12 @@ class SpikMamba(PointClassifier):
         batch, count, channels, height, width = frames.shape
         if not frames.numel():
             raise ValueError(f"frames must not be empty, got {tuple(frames.shape)}")
-        below, right = -height % side, -width % side
-        if below or right:
-            if config.background is None:
-                raise ValueError(
-                    f"frames must have sides that are multiples of {side}, got {height} x {width}: "
-                    "pad them, or set background to the value of a pixel without events"
-                )
-            frames = F.pad(frames, (0, right, 0, below), value=config.background)
-        rows, columns = (height + below) // side, (width + right) // side
+        if height % side or width % side:
+            raise ValueError(
+                f"frames must have sides that are multiples of {side}, got {height} x {width}: "
+                "pad them with the value of a pixel without events, as ClipPreprocessing does"
+            )
+        rows, columns = height // side, width // side
         cut = frames.reshape(batch, count, channels, rows, side, columns, side)
         cut = cut.permute(1, 0, 3, 5, 2, 4, 6)
         return cut.reshape(count, batch, rows * columns, -1), (rows, columns)
@@ -480,5 +361,5 @@ def spikmamba() -> SpikMambaConfig:
 def spikmamba_small() -> SpikMambaConfig:
     """Our small SpikMamba: trains on CPU cores."""
     return SpikMambaConfig(
-        in_channels=2, image_hw=(64, 64), channels=64, heads=4, ffn_ratio=2, state_size=8, expand=1
+        image_hw=(64, 64), channels=64, heads=4, ffn_ratio=2, state_size=8, expand=1
     )
