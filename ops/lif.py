@@ -7,7 +7,8 @@
     v_t = h_t - s_t v_threshold                        soft reset, r = 0
 
 in this order of operations, so that spikes and membranes in float32 are bit for bit those of
-spikingjelly 2.0. The backward pass takes the derivative of a surrogate for the one of the step.
+spikingjelly 2.0. With tau infinite and no decay_input nothing leaks: h_t = v_{t-1} + x_t. The
+backward pass takes the derivative of a surrogate for the one of the step.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def lif(
     Args:
         x: (T, ...) input currents, step by step.
         v0: (...) membrane before the first step; by default at rest: `v_reset`, or 0.
-        tau: Time constant in steps, above 1.
+        tau: Time constant in steps, above 1; `math.inf`, without `decay_input`, has no leak.
         v_threshold: A membrane at or above it fires.
         v_reset: Membrane after a spike; None subtracts `v_threshold` instead.
         decay_input: Divide the input by `tau` too.
@@ -79,14 +80,14 @@ def lif(
         `Spikes(spikes, v_end, v_seq)`.
 
     Raises:
-        ValueError: Shapes disagree, `tau <= 1`, `alpha <= 0`, a constant is not finite, or
-            `surrogate` is unknown.
+        ValueError: Shapes disagree, `tau <= 1`, `alpha <= 0`, a constant is not finite (but `tau`
+            without `decay_input`), or `surrogate` is unknown.
         TypeError: A dtype is wrong, or float64 meets an `impl` that is not "reference".
         NotImplementedError: The result is differentiated twice, other than by "reference".
 
     Source: Fang et al., SpikingJelly (Science Advances 2023); surrogates there.
     """
-    alpha = _check(x, v0, tau, v_threshold, v_reset, surrogate, alpha)
+    alpha = _check(x, v0, tau, v_threshold, v_reset, decay_input, surrogate, alpha)
     chosen = _resolve(impl, x, v0)
     if chosen == "reference":
         return lif_reference(
@@ -111,6 +112,7 @@ def _check(
     tau: float,
     v_threshold: float,
     v_reset: float | None,
+    decay_input: bool,
     surrogate: str,
     alpha: float | None,
 ) -> float:
@@ -120,8 +122,13 @@ def _check(
     if v0 is not None and v0.shape != x.shape[1:]:
         raise ValueError(f"v0 must be {tuple(x.shape[1:])}, as a step of x, got {tuple(v0.shape)}")
     check_floats(x=x, v0=v0)
-    if not 1 < tau < math.inf:
-        raise ValueError(f"tau must be above 1 and finite, got {tau}")
+    if not tau > 1:
+        raise ValueError(f"tau must be above 1, got {tau}")
+    if tau == math.inf and decay_input:
+        raise ValueError(
+            "tau must be finite with decay_input, got inf: it would take all of x away; "
+            "decay_input=False has no leak then"
+        )
     if not -math.inf < v_threshold < math.inf:
         raise ValueError(f"v_threshold must be finite, got {v_threshold}")
     if v_reset is not None and not -math.inf < v_reset < math.inf:

@@ -10,6 +10,7 @@ class DropPath(nn.Module):
 
     Args:
         rate: Probability of dropping, in [0, 1).
+        axis: Axis of the samples.
 
     Raises:
         ValueError: `rate` is outside [0, 1).
@@ -17,18 +18,20 @@ class DropPath(nn.Module):
     Source: Huang et al., Deep Networks with Stochastic Depth (2016).
     """
 
-    def __init__(self, rate: float = 0.0) -> None:
+    def __init__(self, rate: float = 0.0, axis: int = 0) -> None:
         super().__init__()
         if not 0.0 <= rate < 1.0:
             raise ValueError(f"rate must be in [0, 1), got {rate}")
-        self.rate = rate
+        self.rate, self.axis = rate, axis
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` (B, ...) with dropped samples at zero; `x` itself in evaluation."""
+        """Return `x` with dropped samples at zero; `x` itself in evaluation."""
         if not self.training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate
-        mask = x.new_empty((x.shape[0],) + (1,) * (x.dim() - 1)).bernoulli_(keep)
+        shape = [1] * x.dim()
+        shape[self.axis] = x.shape[self.axis]
+        mask = x.new_empty(shape).bernoulli_(keep)
         return x * mask / keep
 
     def extra_repr(self) -> str:

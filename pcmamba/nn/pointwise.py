@@ -82,6 +82,14 @@ class ResidualPointMLP(nn.Module):
         return batch_norm_max(y, x.to(y.dtype), **_begin(self.norm))
 
 
+def normalise_rows(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
+    """Apply a batch normalisation to the last axis of `x` (..., C), over all the others."""
+    rows = x.reshape(-1, x.shape[-1])
+    if isinstance(norm, nn.SyncBatchNorm):
+        return norm(rows).view(x.shape)
+    return batch_norm_relu(rows, **_begin(norm), relu=False).view(x.shape)
+
+
 def _begin(norm: nn.BatchNorm1d) -> dict[str, Any]:
     """Count a batch in training, and return what the ops take of a batch normalisation."""
     assert norm.running_mean is not None and norm.running_var is not None

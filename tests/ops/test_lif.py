@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ OPTIONS = [
     pytest.param({"v_reset": None, "detach_reset": False, "surrogate": "atan"}, id="soft, atan"),
     pytest.param({"decay_input": False, "v_reset": -0.2, "surrogate": "erf"}, id="no decay, erf"),
     pytest.param({"tau": 3.0, "surrogate": "triangle", "v_threshold": 0.7}, id="triangle"),
+    pytest.param({"tau": math.inf, "decay_input": False, "v_reset": None}, id="no leak"),
 ]
 
 
@@ -242,7 +244,8 @@ def test_compiles_without_a_break() -> None:
         ({"x": torch.tensor(1.0)}, ValueError, r"x must be \(T, ...\), got a single number"),
         ({"v0": torch.zeros(3)}, ValueError, r"v0 must be \(4,\), as a step of x, got \(3,\)"),
         ({"x": torch.ones(2, 4, dtype=torch.int64)}, TypeError, "x must be real floating point"),
-        ({"tau": 1.0}, ValueError, "tau must be above 1 and finite, got 1.0"),
+        ({"tau": 1.0}, ValueError, "tau must be above 1, got 1.0"),
+        ({"tau": math.inf}, ValueError, "tau must be finite with decay_input, got inf"),
         ({"v_threshold": float("nan")}, ValueError, "v_threshold must be finite, got nan"),
         ({"v_reset": float("inf")}, ValueError, "v_reset must be finite, or None .* got inf"),
         ({"surrogate": "sigmoit"}, ValueError, "surrogate must be .*Did you mean 'sigmoid'"),
