@@ -13,6 +13,11 @@ from pcmamba.models import ClipPreprocessing, EventCloudPreprocessing, Preproces
 
 AnyPreprocessing = Preprocessing | ClipPreprocessing | EventCloudPreprocessing
 
+_CUTS = {
+    "count": "frames of equal events",
+    "time": "frames of equal time",
+    "adaptive": "adaptive frames",
+}
 WORDS = {CloudBatch: "clouds", EventBatch: "events", ClipBatch: "clips"}
 
 
@@ -128,6 +133,5 @@ def in_words(preprocessing: AnyPreprocessing) -> str:
         return f"{preprocessing.num_events} evenly spaced events of each"
     canvas = preprocessing.size_hw or preprocessing.resolution_hw
     size = "" if canvas is None else f", {canvas[0]} x {canvas[1]}"
-    cut = "events" if preprocessing.slicing == "count" else "time"
-    frames = f"{preprocessing.num_frames} frames of equal {cut}"
+    frames = f"{preprocessing.num_frames} {_CUTS[preprocessing.slicing]}"
     return f"{frames}, {preprocessing.representation}{size}"
