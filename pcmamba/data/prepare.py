@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pcmamba.data.event_set import EventSet
+from pcmamba.data.labelled_set import LabelledSet
 from pcmamba.data.structures import CloudSet
 
 VERSION = 1
@@ -52,7 +54,7 @@ class PreparedSet:
         """Return the folder of the prepared form, which need not exist."""
         return cache_folder() / f"{self.kind}-{_digest(self._identity())[:16]}"
 
-    def load(self, split: str) -> CloudSet:
+    def load(self, split: str) -> LabelledSet:
         """Map a split from disk if it is prepared, or else let the data set read its files.
 
         Mapped tensors may be written to: that changes memory and never the files.
@@ -63,7 +65,7 @@ class PreparedSet:
         """
         meta = self._fresh_meta() if split in _SPLITS else None
         if meta is None:
-            loaded: CloudSet = self.dataset.load(split)
+            loaded: LabelledSet = self.dataset.load(split)
             return loaded
         return _read_split(self.folder(), meta[split])
 
@@ -151,21 +153,21 @@ class PreparedSet:
         return _digest(rows)
 
 
-def _write_split(folder: Path, cloud_set: CloudSet, split: str) -> dict[str, Any]:
+def _write_split(folder: Path, data_set: LabelledSet, split: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
-    for entry in dataclasses.fields(cloud_set):
-        value = getattr(cloud_set, entry.name)
+    for entry in dataclasses.fields(data_set):
+        value = getattr(data_set, entry.name)
         if isinstance(value, Tensor):
             path = folder / f"{split}.{entry.name}.npy"
             np.save(path, value.numpy())
             arrays[entry.name] = {"sha256": _checksum(path)}
         else:
             values[entry.name] = value
-    return {"values": values, "arrays": arrays}
+    return {"domain": data_set.domain, "values": values, "arrays": arrays}
 
 
-def _read_split(folder: Path, meta: dict[str, Any]) -> CloudSet:
+def _read_split(folder: Path, meta: dict[str, Any]) -> LabelledSet:
     split = meta["values"]["split"]
     tensors: dict[str, Any] = {
         # "c": pages that somebody writes to are copied, the file never changes.
@@ -175,7 +177,8 @@ def _read_split(folder: Path, meta: dict[str, Any]) -> CloudSet:
     values: dict[str, Any] = {
         n: tuple(v) if isinstance(v, list) else v for n, v in meta["values"].items()
     }
-    return CloudSet(**values, **tensors)
+    kind: type[CloudSet] | type[EventSet] = EventSet if meta.get("domain") == "events" else CloudSet
+    return kind(**values, **tensors)
 
 
 def _swap(temporary: Path, target: Path) -> None:

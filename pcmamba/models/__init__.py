@@ -11,6 +11,7 @@ from pcmamba.models.classifier import (
     list_models,
 )
 from pcmamba.models.clip_preprocessing import ClipPreprocessing
+from pcmamba.models.event_cloud_preprocessing import EventCloudPreprocessing
 from pcmamba.models.preprocessing import Preprocessing
 from pcmamba.models.registry import MODELS
 
@@ -19,6 +20,7 @@ __all__ = [
     "Classifier",
     "ClipClassifier",
     "ClipPreprocessing",
+    "EventCloudPreprocessing",
     "PointClassifier",
     "Preprocessing",
     "create_model",

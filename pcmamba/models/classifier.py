@@ -10,11 +10,16 @@ from huggingface_hub import ModelHubMixin, hf_hub_download
 from torch import Tensor, nn
 
 from pcmamba.models import weights
+from pcmamba.models.clip_preprocessing import ClipPreprocessing, Representation
 from pcmamba.models.preprocessing import Preprocessing
 from pcmamba.models.registry import MODELS
 from pcmamba.registry import unknown_name
 
+Domain = Literal["clouds", "events"]
+
 _HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token")
+# Of frames with so many channels, unless training says otherwise.
+_REPRESENTATIONS: dict[int, Representation] = {1: "voxel", 2: "histogram", 3: "drawn"}
 
 
 class Classifier(nn.Module, ModelHubMixin):
@@ -28,7 +33,7 @@ class Classifier(nn.Module, ModelHubMixin):
         preprocessing: What the model expects of a recording; its `kind` is saved with it.
     """
 
-    domain: ClassVar[Literal["clouds", "events"]]
+    domain: ClassVar[Domain]
     name: str = ""
     config: Any
     class_names: tuple[str, ...]
@@ -81,7 +86,7 @@ class Classifier(nn.Module, ModelHubMixin):
 class PointClassifier(Classifier):
     """A network from a cloud to class logits."""
 
-    domain = "clouds"
+    domain: ClassVar[Domain] = "clouds"
     preprocessing: Preprocessing
 
     def default_preprocessing(self) -> Preprocessing:
@@ -94,9 +99,23 @@ class PointClassifier(Classifier):
 
 
 class ClipClassifier(Classifier):
-    """A network from a clip of frames, made of events, to class logits."""
+    """A network from a clip of frames, made of events, to class logits.
 
-    domain = "events"
+    Its configuration has `num_frames`, `in_channels`, `image_hw` and `patch`.
+    """
+
+    domain: ClassVar[Domain] = "events"
+    preprocessing: ClipPreprocessing
+
+    def default_preprocessing(self) -> ClipPreprocessing:
+        """Return the preprocessing for the frames that the configuration describes."""
+        config = self.config
+        return ClipPreprocessing(
+            num_frames=config.num_frames,
+            representation=_REPRESENTATIONS[config.in_channels],
+            size_hw=config.image_hw,
+            patch_size=config.patch,
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         """Map clips (B, T, C, H, W) to (B, classes)."""
@@ -117,13 +136,16 @@ def _restore(saved: dict[str, Any], tensors: Path) -> Classifier:
     return model.eval()
 
 
-def create_model(name: str, num_classes: int, in_channels: int = 3, **overrides: Any) -> Classifier:
+def create_model(
+    name: str, num_classes: int, in_channels: int | None = None, **overrides: Any
+) -> Classifier:
     """Build a registered classification model with fresh weights.
 
     Args:
         name: One of `list_models()`.
         num_classes: Outputs.
-        in_channels: Channels of a cloud's features, where 3 takes the coordinates, or of a frame.
+        in_channels: Channels of a cloud's features, where 3 takes the coordinates, or of a frame;
+            None leaves the model's own.
         **overrides: Fields of the model's configuration that shall differ.
 
     Raises:
@@ -132,7 +154,8 @@ def create_model(name: str, num_classes: int, in_channels: int = 3, **overrides:
     Example:
         `create_model("pcm_tiny", num_classes=40, reference=True)`
     """
-    return _build(name, {"num_classes": num_classes, "in_channels": in_channels, **overrides})
+    channels = {} if in_channels is None else {"in_channels": in_channels}
+    return _build(name, {"num_classes": num_classes, **channels, **overrides})
 
 
 def _build(name: str, fields: dict[str, Any]) -> Classifier:

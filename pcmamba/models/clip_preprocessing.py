@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -52,6 +52,9 @@ class ClipPreprocessing:
     Raises:
         ValueError: A name is unknown, or a number is out of range.
     """
+
+    kind: ClassVar[str] = "clip"
+    domain: ClassVar[str] = "events"
 
     num_frames: int = 8
     slicing: Slicing = "count"

@@ -38,6 +38,7 @@ class Preprocessing:
     """
 
     kind: ClassVar[str] = "cloud"
+    domain: ClassVar[str] = "clouds"
 
     num_points: int = 1024
     centre: bool = True

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
 
-from pcmamba.data.batch import CloudBatch, Draw, ModelBatch
+from pcmamba.data.batch import ModelBatch
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.labelled_set import LabelledSet
 from pcmamba.data.loader import ResidentLoader
 from pcmamba.data.prepare import PreparedSet
-from pcmamba.data.random import permutation
-from pcmamba.data.transforms import TRANSFORMS, FirstPoints, RandomSubset, Transform
-from pcmamba.models import Preprocessing
+from pcmamba.data.transforms import TRANSFORMS, Transform
 from pcmamba.registry import unknown_name
+from pcmamba.train.inputs import AnyPreprocessing, evaluation_transforms, training_transforms
 from pcmamba.train.recipe import DataConfig
-
-
-@dataclass(frozen=True)
-class Prepare:
-    """Bring clouds to the place and size that the model expects; nothing is random."""
-
-    preprocessing: Preprocessing
-
-    def __call__(self, batch: CloudBatch, draw: Draw) -> CloudBatch:
-        """Normalise each cloud by its own points."""
-        return dataclasses.replace(batch, points=self.preprocessing.normalize(batch.points))
+from pcmamba.train.split import validation_split
 
 
 class EpochRest:
@@ -88,52 +75,36 @@ def make_transforms(augment: list[dict[str, dict[str, Any]]]) -> list[Transform]
     return made
 
 
-def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split indices class by class into (rest, part), both ascending int64.
-
-    `part` has `fraction` of each class, rounded, at least one and never all; a class with a single
-    member stays whole in `rest`. The same labels, fraction and seed give the same split.
-    """
-    labels = labels.cpu()
-    chosen = torch.zeros(len(labels), dtype=torch.bool)
-    for label in torch.unique(labels) if fraction > 0 else ():
-        members = (labels == label).nonzero().squeeze(1)
-        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
-        shuffled = permutation(seed, 0, label, "validation split", len(members))
-        chosen[members[shuffled[:count]]] = True
-    return (~chosen).nonzero().squeeze(1), chosen.nonzero().squeeze(1)
-
-
 def evaluation_loader(
     data_set: LabelledSet,
-    preprocessing: Preprocessing,
+    preprocessing: AnyPreprocessing,
     batch_size: int,
     device: torch.device | str,
 ) -> ResidentLoader:
-    """Go through a set once in order: the first points of each cloud, prepared, not augmented."""
-    transforms: list[Transform] = [FirstPoints(preprocessing.num_points), Prepare(preprocessing)]
+    """Go through a set once in order, prepared for a model; nothing is random."""
+    transforms = evaluation_transforms(preprocessing)
     return ResidentLoader(
         data_set, batch_size, shuffle=False, seed=0, device=device, transforms=transforms
     )
 
 
-class CloudData(lightning.LightningDataModule):
+class TrainingData(lightning.LightningDataModule):
     """Training and validation loaders of a run that may begin in the middle of an epoch.
 
     Attributes:
-        train_set: Clouds trained on.
-        val_set: Clouds kept apart, or None.
+        train_set: Recordings trained on.
+        val_set: Recordings kept apart, or None.
     """
 
     def __init__(
-        self, data_set: LabelledSet, data: DataConfig, preprocessing: Preprocessing, seed: int
+        self, data_set: LabelledSet, data: DataConfig, preprocessing: AnyPreprocessing, seed: int
     ) -> None:
         super().__init__()
-        rest, part = stratified_split(data_set.labels, data.val_fraction, seed)
+        rest, part = validation_split(data_set, data.val_fraction, seed)
         self.train_set = data_set.take(rest)
         self.val_set = data_set.take(part) if len(part) else None
         self.data, self.preprocessing, self.seed = data, preprocessing, seed
-        self.augment = make_transforms(data.augment)
+        self.transforms = training_transforms(preprocessing, make_transforms(data.augment))
         self.first_epoch = self.first_batch = 0
         self._train: ResidentLoader | None = None
         self._val: ResidentLoader | None = None
@@ -142,13 +113,13 @@ class CloudData(lightning.LightningDataModule):
         """Return the full batches of an epoch for each of `world_size` processes.
 
         Raises:
-            ValueError: There are too few clouds for one batch.
+            ValueError: There are too few recordings for one batch.
         """
         steps = -(-len(self.train_set.labels) // world_size) // self.data.batch_size
         if steps == 0:
             raise ValueError(
                 f"data.batch_size must be at most the {len(self.train_set.labels)} training "
-                f"clouds over {world_size} processes, got {self.data.batch_size}"
+                f"{self.train_set.unit} over {world_size} processes, got {self.data.batch_size}"
             )
         return steps
 
@@ -161,17 +132,13 @@ class CloudData(lightning.LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         if self._train is None:
-            before: list[Transform] = [
-                RandomSubset(self.data.num_points),
-                Prepare(self.preprocessing),
-            ]
             self._train = ResidentLoader(
                 self.train_set,
                 self.data.batch_size,
                 shuffle=True,
                 seed=self.seed,
                 device=trainer.strategy.root_device,
-                transforms=[*before, *self.augment],
+                transforms=self.transforms,
                 drop_last=True,
                 rank=trainer.global_rank,
                 world_size=trainer.world_size,

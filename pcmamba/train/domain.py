@@ -20,6 +20,15 @@ def check_domain(model: str, takes: str, data_set: str, holds: str) -> None:
         )
 
 
-def _models_of(domain: str) -> list[str]:
+def domain_of(model: str) -> str:
+    """Return what a registered model takes.
+
+    Raises:
+        ValueError: Unknown model.
+    """
     with torch.device("meta"):
-        return [name for name in MODELS if create_model(name, num_classes=2).domain == domain]
+        return create_model(model, num_classes=2).domain
+
+
+def _models_of(domain: str) -> list[str]:
+    return [name for name in MODELS if domain_of(name) == domain]

@@ -1,4 +1,4 @@
-"""Evaluation of a classifier on labelled clouds, with its protocol in words."""
+"""Evaluation of a classifier on a labelled set, with its protocol in words."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pcmamba.models import Classifier
 from pcmamba.train.datamodule import evaluation_loader
 from pcmamba.train.domain import check_domain
 from pcmamba.train.graph import GraphedForward
+from pcmamba.train.inputs import in_words
 from pcmamba.train.metrics import accuracies, class_recalls
 from pcmamba.train.predictions import Predictions, read_predictions
 from pcmamba.viz.confusion import save_confusion_png
@@ -38,6 +39,7 @@ class Report:
         confusion: Counts (K true, K predicted), rows in the order of `class_names`.
         protocol: How the numbers came about, in words.
         predictions: The answer to every sample.
+        unit: What was counted, in words.
     """
 
     overall_accuracy: float
@@ -47,28 +49,29 @@ class Report:
     confusion: tuple[tuple[int, ...], ...]
     protocol: str
     predictions: Predictions = field(repr=False, compare=False)
+    unit: str = "clouds"
 
     def summary(self) -> dict[str, Any]:
         """Return the figures without the matrix, for JSON."""
         return {
             "overall_accuracy": self.overall_accuracy,
             "mean_class_accuracy": self.mean_class_accuracy,
-            "clouds": sum(map(sum, self.confusion)),
+            self.unit: sum(map(sum, self.confusion)),
             "classes": dict(zip(self.class_names, self.class_accuracies, strict=True)),
             "protocol": self.protocol,
         }
 
     def table(self) -> str:
-        """Return the per-class table as text: class, clouds, accuracy, commonest mistake."""
-        width = max(len(name) for name in self.class_names)
-        lines = [f"{'class':<{width}}  clouds  accuracy  most often taken for"]
+        """Return the per-class table as text: class, count, accuracy, commonest mistake."""
+        width, column = max(len(name) for name in self.class_names), len(self.unit)
+        lines = [f"{'class':<{width}}  {self.unit}  accuracy  most often taken for"]
         for i, name in enumerate(self.class_names):
             row = self.confusion[i]
             accuracy = self.class_accuracies[i]
             wrong = max((n, self.class_names[j]) for j, n in enumerate(row) if j != i)
             shown = "       -" if accuracy is None else f"{accuracy:8.1%}"
             mistake = f"{wrong[1]} ({wrong[0]})" if wrong[0] else ""
-            lines.append(f"{name:<{width}}  {sum(row):6d}  {shown}  {mistake}".rstrip())
+            lines.append(f"{name:<{width}}  {sum(row):{column}d}  {shown}  {mistake}".rstrip())
         return "\n".join(lines)
 
     def save(self, folder: Path, picture: bool = True) -> list[Path]:
@@ -101,19 +104,19 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Classify every cloud of a set and compare with its labels.
+    """Classify every cloud or recording of a set and compare with its labels.
 
-    One view: the first points of each cloud, as many as the model was trained on, normalised, in
+    One view of a cloud: its first points, as many as the model was trained on, normalised, in
     float32. With votes, logits are averaged over that view and `votes` copies of it, each scaled
-    per axis by U(0.8, 1.2).
+    per axis by U(0.8, 1.2). A recording of events has one view, drawn or gathered as in training.
 
     Args:
         model: In any mode; left in the mode it was in. Runs where its parameters are.
         data_set: Its class names must be the model's.
-        batch_size: Clouds at a time.
+        batch_size: Clouds or recordings at a time.
         votes: Further views; 0 for the plain protocol.
         seed: Of the votes' scales.
-        progress: Called with the clouds done and their total.
+        progress: Called with how many are done and their total.
 
     Raises:
         ValueError: The model takes recordings of another domain, the classes differ, or `votes` is
@@ -166,7 +169,6 @@ def make_report(logits: Tensor, model: Classifier, data_set: LabelledSet, votes:
         tuple(data_set.ids), data_set.labels.cpu(), logits.cpu(), tuple(model.class_names)
     )
     kind = "synthetic " if data_set.synthetic and "synthetic" not in data_set.name else ""
-    points = model.preprocessing.num_points
     views = (
         f"{votes} votes: logits averaged over one view and {votes} randomly scaled copies"
         if votes
@@ -174,12 +176,13 @@ def make_report(logits: Tensor, model: Classifier, data_set: LabelledSet, votes:
     )
     return count_up(
         found,
-        f"{kind}{data_set.name}, {data_set.split} split, {len(data_set.labels)} clouds, "
-        f"first {points} points of each, float32, {views}",
+        f"{kind}{data_set.name}, {data_set.split} split, {len(data_set.labels)} "
+        f"{data_set.unit}, {in_words(model.preprocessing)}, float32, {views}",
+        data_set.unit,
     )
 
 
-def count_up(predictions: Predictions, protocol: str) -> Report:
+def count_up(predictions: Predictions, protocol: str, unit: str = "clouds") -> Report:
     """Return the figures of predictions that came about as `protocol` says."""
     confusion = predictions.confusion
     overall, mean_class = accuracies(confusion)
@@ -191,6 +194,7 @@ def count_up(predictions: Predictions, protocol: str) -> Report:
         confusion=tuple(map(tuple, confusion.tolist())),
         protocol=protocol,
         predictions=predictions,
+        unit=unit,
     )
 
 
@@ -206,4 +210,6 @@ def read_report(folder: Path) -> Report | None:
     predictions, path = read_predictions(folder), folder / EVALUATION
     if predictions is None or not path.is_file():
         return None
-    return count_up(predictions, json.loads(path.read_text(encoding="utf-8"))["protocol"])
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    unit = next(unit for unit in ("clouds", "recordings") if unit in stored)
+    return count_up(predictions, stored["protocol"], unit)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pcmamba.data.labelled_set import LabelledSet
 from pcmamba.data.structures import CloudSet
-from pcmamba.models import PointClassifier
+from pcmamba.models import Classifier
 from pcmamba.train.evaluate import Report, read_report
 from pcmamba.train.report_evaluation import evaluation_facts, evaluation_parts, hardest_samples
 from pcmamba.train.report_run import (
@@ -31,8 +32,8 @@ PAGE = "report.html"
 def save_evaluation_report(
     folder: Path,
     report: Report,
-    model: PointClassifier,
-    cloud_set: CloudSet,
+    model: Classifier,
+    data_set: LabelledSet,
     run: Path | None = None,
 ) -> list[Path]:
     """Write an evaluation's files and `report.html`, which shows them all; return their paths.
@@ -41,7 +42,7 @@ def save_evaluation_report(
         folder: Where to; made if it is missing.
         report: The evaluation.
         model: What was evaluated.
-        cloud_set: What it was evaluated on.
+        data_set: What it was evaluated on.
         run: The run that the model is from, whose curves and recipe are shown too.
 
     Raises:
@@ -49,13 +50,13 @@ def save_evaluation_report(
     """
     paths = report.save(folder)
     page = ReportPage(
-        title=f"{model.name or type(model).__name__} on {cloud_set.name}",
+        title=f"{model.name or type(model).__name__} on {data_set.name}",
         protocol=report.protocol,
         facts=[*evaluation_facts(report), size_fact(model)],
-        notes=cloud_set.notes,
+        notes=data_set.notes,
         charts=[] if run is None else curves(run),
         **evaluation_parts(report),
-        samples=hardest_samples(report.predictions, _pictures(cloud_set, model)),
+        samples=hardest_samples(report.predictions, _pictures(data_set, model)),
         configuration=[*([] if run is None else [recipe_text(run)]), model_text(model)],
         versions=versions_now(model, run),
         files=[file_entry(path, folder) for path in paths],
@@ -67,8 +68,8 @@ def save_run_report(
     run: Path,
     path: Path | None = None,
     *,
-    model: PointClassifier | None = None,
-    test_set: CloudSet | None = None,
+    model: Classifier | None = None,
+    test_set: LabelledSet | None = None,
 ) -> Path:
     """Write the report of a run, finished or not, as one HTML page.
 
@@ -104,6 +105,9 @@ def save_run_report(
     return save_report_page(target, page)
 
 
-def _pictures(cloud_set: CloudSet, model: PointClassifier) -> Callable[[int], str]:
+def _pictures(data_set: LabelledSet, model: Classifier) -> Callable[[int], str] | None:
+    """Return how a sample is drawn, or None for event recordings."""
+    if not isinstance(data_set, CloudSet):
+        return None
     points = model.preprocessing.num_points
-    return lambda index: png_uri(sample_png(cloud_set, index, points))
+    return lambda index: png_uri(sample_png(data_set, index, points))

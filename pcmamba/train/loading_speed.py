@@ -12,7 +12,8 @@ from pcmamba.data.loader import ResidentLoader
 from pcmamba.data.structures import CloudSet
 from pcmamba.data.transforms import RandomSubset
 from pcmamba.models import Preprocessing
-from pcmamba.train.datamodule import Prepare, make_transforms
+from pcmamba.train.datamodule import make_transforms
+from pcmamba.train.inputs import Prepare
 
 AUGMENT = [{"scale": {"low": 2 / 3, "high": 1.5}}, {"shift": {"distance": 0.2}}]
 

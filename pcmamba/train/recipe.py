@@ -24,25 +24,30 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which clouds, and what is done to them.
+    """Which clouds or event recordings, and what is done to them.
 
     Attributes:
         name: One of `pcmamba data list`.
         root: Folder with the data; built-in sets need none.
         options: Further options of the data set.
+        preprocessing: What a model of events makes of a recording: fields of `ClipPreprocessing`
+            (`num_frames`, `slicing`, `representation`, `size_hw`, …) or, for the point models, of
+            `EventCloudPreprocessing` (`num_events`, …); kept with the model.
         num_points: Points of a cloud that the model gets.
         centre: Move the mean of those points to the origin; kept with the model.
         scale: "unit_sphere" divides by the largest distance from the origin; kept with the model.
-        batch_size: Clouds of a training step, on each device.
-        eval_batch_size: Clouds of an evaluation step.
-        augment: Transforms of training clouds, in order, each `{name: {option: value}}`.
-        val_fraction: Share of the training clouds kept apart, class by class, to pick the best
-            checkpoint; 0 keeps only the last.
+        batch_size: Clouds or recordings of a training step, on each device.
+        eval_batch_size: Clouds or recordings of an evaluation step.
+        augment: Transforms in training, in order, each `{name: {option: value}}`; of events those
+            of recordings first, then those of clips.
+        val_fraction: Share of the training split kept apart to pick the best checkpoint, class by
+            class, or whole subjects where the set names them; 0 keeps only the last.
     """
 
     name: str = "shapes"
     root: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    preprocessing: dict[str, Any] = field(default_factory=dict)
     num_points: int = 1024
     centre: bool = True
     scale: Literal["unit_sphere", "none"] = "unit_sphere"

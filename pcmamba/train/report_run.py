@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 
-from pcmamba.models import PointClassifier
+from pcmamba.models import Classifier
 from pcmamba.train.evaluate import EVALUATION
 from pcmamba.train.metrics import read_metrics
 from pcmamba.train.predictions import ARRAYS, TABLE
@@ -43,13 +43,13 @@ HOLDS = {
 }
 
 
-def size_fact(model: PointClassifier) -> Fact:
+def size_fact(model: Classifier) -> Fact:
     """Say how large a model is."""
     count = sum(p.numel() for p in model.parameters())
     return Fact("Parameters", f"{count:,}", model.name)
 
 
-def run_facts(run: Path, model: PointClassifier | None) -> Iterator[Fact]:
+def run_facts(run: Path, model: Classifier | None) -> Iterator[Fact]:
     """Yield how far a run came, how fast and how well."""
     rows, result = read_metrics(run / "metrics.csv"), _json(run / RESULT) or {}
     recipe = read_recipe_of(run)
@@ -103,7 +103,7 @@ def recipe_text(run: Path) -> tuple[str, str]:
     return "Recipe", dump_recipe(read_recipe_of(run))
 
 
-def model_text(model: PointClassifier) -> tuple[str, str]:
+def model_text(model: Classifier) -> tuple[str, str]:
     """Return title and text of what a model is built from."""
     tree = {
         "architecture": _plain(model.config) if hasattr(model, "config") else str(model),
@@ -116,7 +116,7 @@ def _plain(config: Any) -> Any:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def versions_now(model: PointClassifier, run: Path | None) -> list[tuple[str, str]]:
+def versions_now(model: Classifier, run: Path | None) -> list[tuple[str, str]]:
     """Return names and values of this evaluation, then those of the run's starts."""
     device = next(model.parameters()).device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

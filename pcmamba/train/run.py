@@ -14,12 +14,16 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from pcmamba.data.datasets import DATASETS
 from pcmamba.data.labelled_set import LabelledSet
-from pcmamba.models import Classifier, Preprocessing, create_model
+from pcmamba.models import Classifier
+from pcmamba.train.build import build_model, build_preprocessing
 from pcmamba.train.callbacks import RunKeeper
 from pcmamba.train.checkpoint import newest_checkpoint
-from pcmamba.train.datamodule import CloudData, make_dataset, make_transforms
+from pcmamba.train.datamodule import TrainingData, make_dataset, make_transforms
+from pcmamba.train.domain import check_domain, domain_of
 from pcmamba.train.evaluate import Report, evaluate
+from pcmamba.train.inputs import training_transforms
 from pcmamba.train.memory import keep_freed_memory
 from pcmamba.train.metrics import read_metrics
 from pcmamba.train.module import ClassificationModule
@@ -71,7 +75,7 @@ def train(recipe: Recipe, resume: Path | None = None) -> RunResult:
     dataset = make_dataset(recipe.data)
     train_set = dataset.load("train")
     model = build_model(recipe, train_set)
-    data = CloudData(train_set, recipe.data, model.preprocessing, recipe.seed)
+    data = TrainingData(train_set, recipe.data, model.preprocessing, recipe.seed)
     steps = data.steps_per_epoch(_world_size())
     module = make_module(model, recipe, steps)
     state = newest_checkpoint(folder / "checkpoints") if resume else None
@@ -98,10 +102,11 @@ def make_module(model: Classifier, recipe: Recipe, steps_per_epoch: int) -> Clas
 
 
 def _check_names(recipe: Recipe) -> None:
-    """Find unknown models, options and transforms before the data are read."""
-    make_transforms(recipe.data.augment)
-    with torch.device("meta"):
-        create_model(recipe.model.name, num_classes=2, **recipe.model.overrides)
+    """Find unknown names, options and what does not fit together before the data are read."""
+    augment, model = make_transforms(recipe.data.augment), recipe.model.name
+    holds = getattr(DATASETS[recipe.data.name], "domain", "clouds")
+    check_domain(model, domain_of(model), recipe.data.name, holds)
+    training_transforms(build_preprocessing(recipe), augment)
 
 
 def _prepare_folder(recipe: Recipe, resume: Path | None) -> Path:
@@ -144,44 +149,10 @@ def _device_name(devices: dict[str, Any]) -> str:
     return torch.cuda.get_device_name() if devices["accelerator"] == "gpu" else "cpu"
 
 
-def build_model(recipe: Recipe, data_set: LabelledSet) -> Classifier:
-    """Make the recipe's model for the classes of a set, with weights drawn from the seed.
-
-    Raises:
-        ValueError: Unknown model or option, or `init_from` holds weights of another shape.
-    """
-    torch.manual_seed(recipe.seed)
-    options = {"num_points": recipe.data.num_points, **recipe.model.overrides}
-    model = create_model(recipe.model.name, num_classes=len(data_set.class_names), **options)
-    if recipe.model.init_from is not None:
-        _init_from(model, recipe.model.init_from)
-    model.class_names = tuple(data_set.class_names)
-    data = recipe.data
-    model.preprocessing = Preprocessing(data.num_points, data.centre, data.scale)
-    return model
-
-
-def _init_from(model: Classifier, source: str) -> None:
-    """Start from saved weights; a head for other classes stays fresh, and nothing else may differ.
-
-    Raises:
-        ValueError: Names or shapes outside the head differ.
-    """
-    from pcmamba.models.weights import load_strictly
-    from pcmamba.train.predictor import load
-
-    state, own = load(source, device="cpu").model.state_dict(), model.state_dict()
-    last = [name for name in own if name.startswith("head.")][-2:]
-    if any(name in state and state[name].shape != own[name].shape for name in last):
-        print(f"head: fresh, since {source} has other classes")
-        state |= {name: own[name] for name in own if name.startswith("head.")}
-    load_strictly(model, state, source)
-
-
 def _opening(
     recipe: Recipe,
     folder: Path,
-    data: CloudData,
+    data: TrainingData,
     model: Classifier,
     devices: dict[str, Any],
     module: ClassificationModule,
@@ -190,7 +161,8 @@ def _opening(
     kept = 0 if data.val_set is None else len(data.val_set.labels)
     lines = [
         dump_recipe(recipe).rstrip(),
-        f"data: {len(data.train_set.labels)} clouds to train on, {kept} for validation, "
+        f"data: {len(data.train_set.labels)} {data.train_set.unit} to train on, "
+        f"{kept} for validation, "
         f"{len(model.class_names)} classes: {', '.join(model.class_names)}",
         *(f"data: {note}" for note in data.train_set.notes),
         f"model: {recipe.model.name}, {parameters:,} parameters",
@@ -207,7 +179,7 @@ def _fit(
     recipe: Recipe,
     folder: Path,
     module: ClassificationModule,
-    data: CloudData,
+    data: TrainingData,
     devices: dict[str, Any],
     state: dict[str, Any] | None,
 ) -> RunKeeper:
@@ -231,7 +203,7 @@ def _fit(
 
 
 def _fit_or_interrupt(
-    trainer: lightning.Trainer, module: ClassificationModule, data: CloudData, folder: Path
+    trainer: lightning.Trainer, module: ClassificationModule, data: TrainingData, folder: Path
 ) -> None:
     try:
         trainer.fit(module, datamodule=data)

@@ -77,3 +77,20 @@ def test_a_set_without_files_needs_no_preparing():
     assert len(shapes.load("train")) == 20
     with pytest.raises(ValueError, match="root must be given to prepare a set"):
         shapes.prepare()
+
+
+def test_recordings_of_events_are_prepared_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("PCMAMBA_CACHE", str(tmp_path / "cache"))
+    made = PreparedSet("nmnist", DATASETS["nmnist"].make_fake(str(tmp_path / "data")))
+    plain = made.load("train")
+    made.prepare()
+    monkeypatch.setattr(type(made.dataset), "load", lambda *_: pytest.fail("read again"))
+    mapped = made.load("train")
+    assert (mapped.ids, mapped.resolution_hw, mapped.groups) == (
+        plain.ids,
+        plain.resolution_hw,
+        plain.groups,
+    )
+    for name in ("x", "y", "t", "p", "offsets", "labels"):
+        assert getattr(mapped, name).equal(getattr(plain, name)), name
+    made.verify()

@@ -7,37 +7,18 @@ from pcmamba.data.datasets import DATASETS
 from pcmamba.data.loader import ResidentLoader
 from pcmamba.models import Preprocessing
 from pcmamba.train.datamodule import (
-    CloudData,
     EpochRest,
+    TrainingData,
     evaluation_loader,
     make_dataset,
     make_transforms,
-    stratified_split,
 )
 from pcmamba.train.recipe import DataConfig
-
-LABELS = torch.tensor([0] * 20 + [1] * 10 + [2] * 3 + [3])
 
 
 @pytest.fixture(scope="module")
 def cloud_set():
     return DATASETS["shapes"](train_size=40, num_points=32).load("train")
-
-
-def test_split_takes_its_share_of_every_class():
-    rest, part = stratified_split(LABELS, 0.2, seed=0)
-    assert LABELS[part].bincount(minlength=4).tolist() == [4, 2, 1, 0]
-    assert sorted([*rest.tolist(), *part.tolist()]) == list(range(34))
-
-
-def test_split_is_a_function_of_the_seed():
-    again = [stratified_split(LABELS, 0.2, seed)[1].tolist() for seed in (0, 0, 1)]
-    assert again[0] == again[1] != again[2]
-
-
-def test_no_split_takes_nothing():
-    rest, part = stratified_split(LABELS, 0.0, seed=0)
-    assert (len(rest), len(part)) == (34, 0)
 
 
 def test_take_keeps_points_names_and_labels_together(cloud_set):
@@ -68,13 +49,13 @@ def test_evaluation_sees_the_first_points_normalised(cloud_set):
 
 
 def test_validation_clouds_are_not_trained_on(cloud_set):
-    data = CloudData(cloud_set, DataConfig(val_fraction=0.3, batch_size=4), Preprocessing(), 0)
+    data = TrainingData(cloud_set, DataConfig(val_fraction=0.3, batch_size=4), Preprocessing(), 0)
     assert not set(data.train_set.ids) & set(data.val_set.ids)
     assert len(data.train_set.ids) + len(data.val_set.ids) == 40
 
 
 def test_too_large_a_batch_is_named(cloud_set):
-    data = CloudData(cloud_set, DataConfig(val_fraction=0, batch_size=21), Preprocessing(), 0)
+    data = TrainingData(cloud_set, DataConfig(val_fraction=0, batch_size=21), Preprocessing(), 0)
     assert data.steps_per_epoch(1) == 1
     with pytest.raises(ValueError, match="at most the 40 training clouds over 2 processes, got 21"):
         data.steps_per_epoch(2)
