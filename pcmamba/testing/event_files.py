@@ -87,3 +87,73 @@ def aedat3_bytes(packets: Sequence[bytes], source: str = "DVS128") -> bytes:
     """Put packets behind a header of AEDAT 3.1."""
     lines = ["#!AER-DAT3.1", "#Format: RAW", f"#Source 1: {source}", "#!END-HEADER"]
     return "".join(f"{line}\r\n" for line in lines).encode() + b"".join(packets)
+
+
+def dat_bytes(
+    x: Sequence[int],
+    y: Sequence[int],
+    t: Sequence[int],
+    p: Sequence[int],
+    resolution_hw: tuple[int, int] | None = None,
+    kind: int = 12,
+) -> bytes:
+    """Pack a dat file of Prophesee, version 2."""
+    lines = ["% Data file containing CD events.", "% Version 2"]
+    if resolution_hw is not None:
+        lines += [f"% Height {resolution_hw[0]}", f"% Width {resolution_hw[1]}"]
+    body = bytes([kind, 8])
+    for a, b, c, d in (map(int, row) for row in zip(x, y, t, p, strict=True)):
+        body += struct.pack("<II", c % 2**32, a | b << 14 | d << 28)
+    return "".join(f"{line}\n" for line in lines).encode() + body
+
+
+def raw_header(encoding: str, resolution_hw: tuple[int, int]) -> bytes:
+    """Return the header of a raw file, encoding "2.0" or "3.0"."""
+    height, width = resolution_hw
+    lines = [f"% evt {encoding}", f"% geometry {width}x{height}", "% end"]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def evt2_bytes(x: Sequence[int], y: Sequence[int], t: Sequence[int], p: Sequence[int]) -> bytes:
+    """Pack words of EVT 2.0; a word of time comes whenever its upper 28 bits change."""
+    body, high = b"", -1
+    for a, b, c, d in (map(int, row) for row in zip(x, y, t, p, strict=True)):
+        if c >> 6 != high:
+            high = c >> 6
+            body += struct.pack("<I", 8 << 28 | high % 2**28)
+        body += struct.pack("<I", d << 28 | (c & 63) << 22 | a << 11 | b)
+    return body
+
+
+def evt3_bytes(x: Sequence[int], y: Sequence[int], t: Sequence[int], p: Sequence[int]) -> bytes:
+    """Pack words of EVT 3.0: three events or more of one time, row and polarity become vectors."""
+    rows = [tuple(map(int, row)) for row in zip(x, y, t, p, strict=True)]
+    words: list[tuple[int, int]] = []
+    high = low = row = -1
+    place = 0
+    while place < len(rows):
+        first_x, now_y, now_t, now_p = rows[place]
+        if now_t >> 12 != high:
+            high, low = now_t >> 12, -1
+            words.append((8, high % 2**12))
+        if now_t % 2**12 != low:
+            low = now_t % 2**12
+            words.append((6, low))
+        if now_y != row:
+            row = now_y
+            words.append((0, row))
+        run = [first_x]
+        for other in rows[place + 1 :]:
+            if other[1:] != rows[place][1:] or not run[-1] < other[0] < run[0] + 32:
+                break
+            run.append(other[0])
+        if len(run) < 3:
+            run = run[:1]
+            words.append((2, now_p << 11 | first_x))
+        else:
+            words.append((3, now_p << 11 | first_x))
+            for kind, begin, lanes in ((4, 0, 12), (4, 12, 12), (5, 24, 8)):
+                taken = (a - first_x - begin for a in run)
+                words.append((kind, sum(1 << lane for lane in taken if 0 <= lane < lanes)))
+        place += len(run)
+    return np.array([kind << 12 | value for kind, value in words], "<u2").tobytes()

@@ -40,18 +40,19 @@ def parse_h5(data: bytes, columns: Sequence[str] | None = None) -> RawCloud:
 
 
 def _read(file: h5py.File, size: int, columns: Sequence[str] | None) -> RawCloud:
-    arrays = {name: dataset for name in file if (dataset := _own_dataset(file, name)) is not None}
+    arrays = {name: dataset for name in file if (dataset := own_dataset(file, name)) is not None}
     key = points_key(list(arrays))
-    cloud = cloud_from_array(_take(arrays.pop(key), key, size), columns)
+    cloud = cloud_from_array(take_array(arrays.pop(key), key, size), columns)
     for name, dataset in arrays.items():
         if is_known_key(name):
-            add_array(cloud, name, _take(dataset, name, size))
+            add_array(cloud, name, take_array(dataset, name, size))
         else:
             cloud.notes.append(f"left out {name!r}")
     return cloud
 
 
-def _own_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
+def own_dataset(file: h5py.Group, name: str) -> h5py.Dataset | None:
+    """Return an array that lies in the file itself, not behind a link, or None."""
     import h5py
 
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
@@ -62,7 +63,12 @@ def _own_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
     return found
 
 
-def _take(dataset: h5py.Dataset, name: str, size: int) -> np.ndarray:
+def take_array(dataset: h5py.Dataset, name: str, size: int) -> np.ndarray:
+    """Read an array of numbers of a file of `size` bytes.
+
+    Raises:
+        ValueError: It is empty, or announces to be hugely larger than the file.
+    """
     if dataset.dtype.hasobject or dataset.shape is None:
         raise ValueError(f"{name} must hold numbers, got {dataset.dtype}")
     limit = max(_ALWAYS_TAKEN, _LARGEST_GROWTH * size)
@@ -72,5 +78,5 @@ def _take(dataset: h5py.Dataset, name: str, size: int) -> np.ndarray:
         raise ValueError(f"{name} must take at most {limit:,} bytes, got {taken:,} announced")
     array: np.ndarray = dataset[()]
     if array.size == 0:
-        raise ValueError(f"{name} must have at least one point, got shape {dataset.shape}")
+        raise ValueError(f"{name} must have at least one row, got shape {dataset.shape}")
     return array

@@ -48,7 +48,7 @@ def _parse(lines: list[Line], columns: Sequence[str] | None, *, intensity_first:
     header, rows = _split_header(lines)
     if not rows:
         raise ValueError("expected at least one row of numbers, got none")
-    delimiter = _find_delimiter(rows[0])
+    delimiter = find_delimiter(rows[0])
     table = parse_rows(rows, delimiter)
     names = columns if columns is not None else _header_names(header, table)
     if names is not None:
@@ -92,8 +92,12 @@ def _tokens(text: str) -> list[str]:
     return [token.strip("\"' ") for token in re.split(r"[\s,;]+", text) if token.strip("\"' ")]
 
 
-def _find_delimiter(line: Line) -> str | None:
-    """Return the separator of a row: ; or , or None for blanks and tabs."""
+def find_delimiter(line: Line) -> str | None:
+    """Return the separator of a row: ; or , or None for blanks and tabs.
+
+    Raises:
+        ValueError: The row has decimal commas.
+    """
     if ";" in line.text:
         delimiter, tokens = ";", [token.strip() for token in line.text.split(";")]
     else:

@@ -8,7 +8,18 @@ from pathlib import Path
 
 from pcmamba.data.events import Events
 from pcmamba.data.readers.base import ReadError
-from pcmamba.data.readers.events import aedat, bin, npy, npz  # noqa: F401  (they register readers)
+from pcmamba.data.readers.events import (  # noqa: F401  (they register readers)
+    aedat,
+    aedat4,
+    bin,
+    dat,
+    h5,
+    mat,
+    npy,
+    npz,
+    raw,
+    text,
+)
 from pcmamba.data.readers.events.assemble import assemble
 from pcmamba.data.readers.events.base import EVENT_READERS, EventOptions, join_hw
 from pcmamba.data.readers.events.cameras import camera_named
@@ -22,6 +33,7 @@ __all__ = ["EVENT_READERS", "read_events"]
 _MAGIC = {
     b"#!AER-DAT4": ".aedat4", b"#!AER-DAT": ".aedat", b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz",
     b"\x89HDF\r\n\x1a\n": ".h5", b"MATLAB 5.0 MAT-file": ".mat", b"ply\n": ".ply",
+    b"ply\r": ".ply",
 }  # fmt: skip
 _SAME = {".hdf5": ".h5"}
 
@@ -36,7 +48,8 @@ def read_events(
 ) -> Events:
     """Read one recording of an event camera.
 
-    bin, bs2 (N-MNIST and N-Caltech101), aedat (2.0 and 3.1), npz and npy.
+    bin and bs2 (N-MNIST and N-Caltech101), aedat (2.0 and 3.1), aedat4, raw (EVT 2.0 and 3.0) and
+    dat of Prophesee, h5, hdf5 and mat, npz, npy, csv and txt.
 
     Times become microseconds from the first event, sorted; polarity 1 is brighter. Events outside
     the sensor are left out if they are at most 1 %. Whatever is guessed, repaired or left out is
@@ -44,8 +57,8 @@ def read_events(
 
     Args:
         path: The file; the extension, in any case, chooses the reader.
-        order: Columns of an array without names: "xytp", "txyp", …, with "_" for a column to leave
-            out. None: the order that alone fits the values.
+        order: Columns of an array or text without names: "xytp", "txyp", …, with "_" for a column
+            to leave out. None: the order that alone fits the values.
         t_unit: "s", "ms", "us" or "ns", where the file does not tell. None: guessed, see
             `readers.events.time_unit.to_microseconds`.
         resolution_hw: H and W of the sensor. None: what the file or the camera tells, or else the

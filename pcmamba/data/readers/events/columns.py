@@ -107,7 +107,7 @@ def find_order(table: np.ndarray) -> tuple[str, ...]:
             f"order must be given for {table.shape[1]} columns, '_' for those to leave out"
         )
     polar = [i for i in range(4) if _is_polarity(table[:, i])]
-    rising = [i for i in range(4) if i not in polar and (np.diff(table[:, i]) >= 0).all()]
+    rising = [i for i in range(4) if i not in polar and _never_falls(table[:, i])]
     if len(polar) != 1 or len(rising) != 1:
         raise ValueError(
             "order must be given (order='xytp'): "
@@ -116,6 +116,10 @@ def find_order(table: np.ndarray) -> tuple[str, ...]:
     names = iter("xy")
     places = {polar[0]: "p", rising[0]: "t"}
     return tuple(places.get(i) or next(names) for i in range(4))
+
+
+def _never_falls(values: np.ndarray) -> bool:
+    return bool((values[1:] >= values[:-1]).all())
 
 
 def _is_polarity(values: np.ndarray) -> bool:
