@@ -12,6 +12,7 @@ from pcmamba.data.shapes.dice import Array
 
 Integers = NDArray[np.int64]
 _NEVER = -(1 << 62)
+_AWAKE = -np.inf
 
 
 def crossings(
@@ -47,25 +48,24 @@ def _crossings(
     """Write as many events as there is room for; return how many there are."""
     frames, pixels = levels.shape
     memory = levels[0].astype(np.float64)
-    blind_until = np.full(pixels, -np.inf)
+    blind_until = np.full(pixels, _AWAKE)
     found = 0
     for frame in range(1, frames):
         start, end = times[frame - 1], times[frame]
         for k in range(pixels):
             before, after = float(levels[frame - 1, k]), float(levels[frame, k])
-            if before == after and blind_until[k] < start:
+            if before == after:
                 continue
             slope = (after - before) / (end - start)
             now = start
-            while True:
-                if blind_until[k] >= now:
-                    if blind_until[k] > end:
-                        break
-                    now = blind_until[k]
+            while blind_until[k] <= end:
+                if blind_until[k] != _AWAKE:
+                    # A period that ended in a still stretch ended at the level of now.
+                    now = max(blind_until[k], now)
                     memory[k] = before + slope * (now - start)
-                    blind_until[k] = -np.inf
+                    blind_until[k] = _AWAKE
                 step = on[k] if slope > 0.0 else -off[k]
-                if slope == 0.0 or (after - memory[k] - step) * slope < 0.0:
+                if (after - memory[k] - step) * slope < 0.0:
                     break
                 now = min(max(start + (memory[k] + step - before) / slope, now), end)
                 if found < len(t):

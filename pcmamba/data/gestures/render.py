@@ -46,24 +46,29 @@ def render(picture: Array, capsules: Array, intensity: float) -> Any:
         for column in range(width):
             still[row, column] = log(picture[row, column])
     out = np.empty((frames, height, width), np.float32)
+    inside = log(intensity)
     covered = np.zeros((height, width))
     for frame in range(frames):
         out[frame] = still
         for part in range(parts):
             _cover(covered, capsules[frame, part])
-        for row in range(height):
-            for column in range(width):
-                share = covered[row, column]
-                if share > 0.0:
-                    seen = picture[row, column] * (1.0 - share) + intensity * share
-                    out[frame, row, column] = log(seen)
+        for part in range(parts):
+            first_row, last_row, first, last = _box(capsules[frame, part], height, width)
+            for row in range(first_row, last_row + 1):
+                for column in range(first, last + 1):
+                    share = covered[row, column]
+                    if share == 1.0:
+                        out[frame, row, column] = inside
+                    elif share > 0.0:
+                        seen = picture[row, column] * (1.0 - share) + intensity * share
+                        out[frame, row, column] = log(seen)
                     covered[row, column] = 0.0
     return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def log(value: float) -> float:
-    """Return the natural logarithm of a positive number, to 1e-14."""
+    """Return the natural logarithm of a positive number, to 1e-11."""
     mantissa, exponent = math.frexp(value)
     if mantissa < 0.70710678118654752:
         mantissa *= 2.0
@@ -71,7 +76,7 @@ def log(value: float) -> float:
     ratio = (mantissa - 1.0) / (mantissa + 1.0)
     square = ratio * ratio
     total = 0.0
-    for odd in range(19, 0, -2):  # log(m) = 2 artanh(ratio), by its series
+    for odd in range(13, 0, -2):  # log(m) = 2 artanh(ratio), by its series
         total = total * square + 1.0 / odd
     return 2.0 * ratio * total + exponent * 0.69314718055994531
 
@@ -80,18 +85,14 @@ def log(value: float) -> float:
 def _cover(covered: NDArray[np.float64], capsule: Array) -> None:
     """Raise the covered shares (H, W) to those of one capsule."""
     x0, y0, x1, y1, radius = capsule
-    height, width = covered.shape
     reach = radius + 0.5
-    first_row = max(math.ceil(min(y0, y1) - reach), 0)
-    last_row = min(math.floor(max(y0, y1) + reach), height - 1)
-    first_column = max(math.ceil(min(x0, x1) - reach), 0)
-    last_column = min(math.floor(max(x0, x1) + reach), width - 1)
+    first_row, last_row, first, last = _box(capsule, *covered.shape)
     way_x, way_y = x1 - x0, y1 - y0
     length2 = way_x * way_x + way_y * way_y
     per_length = 1.0 / length2 if length2 > 0.0 else 0.0
     inner2 = max(radius - 0.5, 0.0) ** 2
     for row in range(first_row, last_row + 1):
-        for column in range(first_column, last_column + 1):
+        for column in range(first, last + 1):
             x, y = column - x0, row - y0
             along = min(max((x * way_x + y * way_y) * per_length, 0.0), 1.0)
             x -= along * way_x
@@ -100,3 +101,16 @@ def _cover(covered: NDArray[np.float64], capsule: Array) -> None:
             if distance2 < reach * reach:
                 share = 1.0 if distance2 <= inner2 else min(reach - math.sqrt(distance2), 1.0)
                 covered[row, column] = max(covered[row, column], share)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _box(capsule: Array, height: int, width: int) -> tuple[int, int, int, int]:
+    """Return the first and last row and column that a capsule may touch."""
+    x0, y0, x1, y1, radius = capsule
+    reach = radius + 0.5
+    return (
+        max(math.ceil(min(y0, y1) - reach), 0),
+        min(math.floor(max(y0, y1) + reach), height - 1),
+        max(math.ceil(min(x0, x1) - reach), 0),
+        min(math.floor(max(x0, x1) + reach), width - 1),
+    )

