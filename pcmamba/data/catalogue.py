@@ -25,6 +25,7 @@ class Source:
 
 SOURCES = {
     "folder": Source("your own files: ROOT/class_name/file"),
+    "gestures": Source("built in"),
     "modelnet10": Source(_MODELNET, ("ModelNet10/*/train",)),
     "modelnet40": Source(
         "modelnet40_ply_hdf5_2048.zip of the PointNet project",

@@ -11,6 +11,7 @@ DATASETS: Registry[type[Any]] = Registry("data set")
 # Below the registry, since each of them adds itself to it.
 from pcmamba.data.datasets.few_shot import FewShot  # noqa: E402
 from pcmamba.data.datasets.folder import Folder  # noqa: E402
+from pcmamba.data.datasets.gestures import Gestures  # noqa: E402
 from pcmamba.data.datasets.modelnet40 import ModelNet40  # noqa: E402
 from pcmamba.data.datasets.modelnet_fewshot import ModelNetFewShot  # noqa: E402
 from pcmamba.data.datasets.modelnet_meshes import ModelNet10, ModelNet40Meshes  # noqa: E402
@@ -28,6 +29,7 @@ __all__ = [
     "S3DIS",
     "FewShot",
     "Folder",
+    "Gestures",
     "ModelNet10",
     "ModelNet40",
     "ModelNet40Meshes",
