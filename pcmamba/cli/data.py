@@ -37,6 +37,7 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
     from pcmamba.data.catalogue import catalogue
     from pcmamba.data.check import make_set
     from pcmamba.data.prepare import PreparedSet
+    from pcmamba.data.structures import CloudSet
 
     if args["action"] == "list":
         print("\n".join(catalogue(Path(args["name"]) if args["name"] else None)))
@@ -50,6 +51,10 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
     if args["action"] == "prepare":
         return _prepare_data(prepared)
     cloud_set = prepared.load(args["split"])
+    if not isinstance(cloud_set, CloudSet):
+        raise ValueError(
+            f"name must be a data set of clouds to {args['action']}, got {args['name']}"
+        )
     if args["action"] == "show":
         from pcmamba.viz.cloud_sheet import save_cloud_sheet
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from pcmamba.data.datasets import DATASETS
-from pcmamba.models import MODELS
+from pcmamba.models import MODELS, create_model
 from pcmamba.models.mamba3d import Mamba3DConfig
 from pcmamba.train.checkpoint import newest_checkpoint
 from pcmamba.train.recipe import TrainerConfig
@@ -40,7 +40,7 @@ def small(name, tmp_path):
 
 def tiny_input(recipe):
     """Frames or events so few that they take no time to make."""
-    if MODELS[recipe.model.name]().build().preprocessing.kind == "event_cloud":
+    if create_model(recipe.model.name, num_classes=2).preprocessing.kind == "event_cloud":
         return {"num_events": 20}
     return {"num_frames": 2, "size_hw": [16, 16]}
 
