@@ -6,6 +6,7 @@ Usage:
     python tools/bench.py --base main                      this version beside another revision
     python tools/bench.py --json OUT.json --markdown docs/benchmarks.md
     python tools/bench.py --read docs/benchmarks/h100.json --markdown docs/benchmarks.md
+    python tools/bench.py --read docs/benchmarks/h100.json --html bench.html
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import bench_layers  # noqa: F401
 import torch
 from bench_cases import select
 from bench_check import Oracle, leaves, output_grads
+from bench_html import write_html
 from bench_inputs import BUILDERS
 from bench_models import build
 from bench_problem import DTYPES, Case, MissingOp, Problem, Whole
@@ -239,6 +241,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--commit", help="what is measured, where there is no git")
     parser.add_argument("--json", type=Path, help="write the result there")
     parser.add_argument("--markdown", type=Path, help="put the table into this page")
+    parser.add_argument("--html", type=Path, help="write a page with charts there")
     parser.add_argument("--read", type=Path, help="measure nothing, take this result")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -271,6 +274,8 @@ def main() -> int:
         write_json(result, asked.json)
     if asked.markdown is not None:
         write_markdown(result, asked.markdown)
+    if asked.html is not None:
+        write_html(result, asked.html)
     return int(any("wrong" in v for row in result["rows"] for v in row["impls"].values()))
 
 

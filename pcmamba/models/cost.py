@@ -44,5 +44,12 @@ def model_cost(model: PointClassifier, num_points: int | None = None) -> Cost:
 
 
 def registered_cost(name: str, num_classes: int = 40, num_points: int = 1024) -> Cost:
-    """Count for a registered model; see `model_cost`."""
-    return model_cost(create_model(name, num_classes=num_classes), num_points)
+    """Count for a registered model; see `model_cost`.
+
+    Raises:
+        NotImplementedError: The model takes no clouds.
+    """
+    model = create_model(name, num_classes=num_classes)
+    if not isinstance(model, PointClassifier):
+        raise NotImplementedError(f"name must be a model of clouds to be counted, got {name}")
+    return model_cost(model, num_points)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pcmamba.data.labelled_set import LabelledSet
-from pcmamba.data.structures import CloudSet
 from pcmamba.models import Classifier
 from pcmamba.train.evaluate import Report, read_report
 from pcmamba.train.report_evaluation import evaluation_facts, evaluation_parts, hardest_samples
@@ -105,9 +104,6 @@ def save_run_report(
     return save_report_page(target, page)
 
 
-def _pictures(data_set: LabelledSet, model: Classifier) -> Callable[[int], str] | None:
-    """Return how a sample is drawn, or None for event recordings."""
-    if not isinstance(data_set, CloudSet):
-        return None
-    points = model.preprocessing.num_points
+def _pictures(data_set: LabelledSet, model: Classifier) -> Callable[[int], str]:
+    points = getattr(model.preprocessing, "num_points", None)  # clips have none
     return lambda index: png_uri(sample_png(data_set, index, points))

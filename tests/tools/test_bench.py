@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import re
 import sys
 from pathlib import Path
 
 import bench
+import bench_html
 import bench_report
 import pytest
 import torch
@@ -290,3 +292,32 @@ def test_another_version_is_measured_in_turns(monkeypatch, tmp_path: Path) -> No
     assert run(monkeypatch, *options, "--base", str(ROOT)) == 0
     (found,) = json.loads(saved.read_text())["rows"]
     assert {name for name, entry in found["impls"].items() if "median" in entry} == {"auto", "base"}
+
+
+def test_html_shows_every_time_and_loads_nothing(monkeypatch, tmp_path: Path, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    measurements = ROOT / "docs" / "benchmarks" / "h100.json"
+    page = tmp_path / "bench.html"
+    code = run(monkeypatch, "--read", str(measurements), "--html", str(page))
+    result = json.loads(measurements.read_text())
+    assert code == int(any("wrong" in e for r in result["rows"] for e in r["impls"].values()))
+    text = page.read_text(encoding="utf-8")
+    marks = {kind: text.count(f'class="mark {kind}"') for kind in ("ours", "peer", "floor")}
+    timed = [r for r in result["rows"] if "median" in r["impls"].get("auto", {})]
+    shown = [r for r in result["rows"] if r["impls"]]
+    # One more of each in the legend.
+    assert marks["ours"] == len(timed) + 1
+    assert marks["peer"] == sum("peer" in r for r in shown) + 1
+    assert marks["floor"] == sum(bool(r.get("floor")) for r in shown) + 1
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    assert "wrong, not timed" in text
+
+
+def test_html_of_what_is_wrong_shows_no_time_of_ours(tmp_path: Path) -> None:
+    times = {"median": 0.5, "min": 0.4, "p90": 0.7, "runs": 20}
+    wrong = row(impls={"auto": {"wrong": "off"}, "graph": times})
+    bench_html.write_html({"versions": HEAD, "rows": [wrong]}, tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert 'class="mark ours"' not in text
+    assert 'class="mark graph"' not in text
+    assert "wrong, not timed" in text
