@@ -70,7 +70,7 @@ class FewShotResult:
             content["difference"] = {
                 "folds": self.differences,
                 "mean": sum(self.differences) / len(self.differences),
-                "std": population_std(self.differences),
+                "population_std": population_std(self.differences),
                 "interval_95": paired_interval(self.differences),
             }
         return content
