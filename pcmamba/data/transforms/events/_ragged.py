@@ -12,9 +12,11 @@ from pcmamba.data.batch import EventBatch
 
 def places(batch: EventBatch) -> tuple[Tensor, Tensor]:
     """Return the recording (E,) of each event and its number (E,) in it, int64."""
-    events = torch.arange(len(batch.t), device=batch.t.device)
-    row = torch.searchsorted(batch.offsets, events, right=True) - 1
-    return row, events - batch.offsets[row]
+    size, device = len(batch.t), batch.t.device
+    recordings = torch.arange(len(batch), device=device)
+    # Told the size, a GPU need not be waited for.
+    row = torch.repeat_interleave(recordings, batch.offsets.diff(), output_size=size)
+    return row, torch.arange(size, device=device) - batch.offsets[row]
 
 
 def keep(batch: EventBatch, kept: Tensor) -> EventBatch:
