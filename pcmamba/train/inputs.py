@@ -42,7 +42,7 @@ class Represent:
         """Cut and draw each recording by its own events."""
         columns = (batch.x, batch.y, batch.t, batch.p, batch.offsets)
         frames = self.preprocessing.frames(*columns, batch.resolution_hw)
-        return ClipBatch(frames, batch.labels, batch.index)
+        return ClipBatch(frames, batch.labels, batch.index, self.preprocessing.fill)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 
 from pcmamba.data.batch import ClipBatch, Draw, EventBatch
 from pcmamba.data.loader import ResidentLoader
-from pcmamba.data.transforms import Scale
+from pcmamba.data.transforms import AugmentClip, Scale
 from pcmamba.models import ClipPreprocessing, EventCloudPreprocessing, Preprocessing
 from pcmamba.testing.moving_dots import SIDE, event_set
 from pcmamba.train.inputs import evaluation_transforms, in_words, training_transforms
@@ -49,6 +49,18 @@ def test_events_are_augmented_before_they_are_drawn_and_clips_after():
     plain = batches(evaluation_transforms(CLIPS))[0].frames
     changed = batches(training_transforms(CLIPS, [Mirror(), Dim()]))[0].frames
     assert torch.equal(changed, plain.flip(-1) / 2)
+
+
+@pytest.mark.parametrize("background", ["white", "black"])
+def test_clips_moved_by_their_augmentation_are_filled_with_their_background(background):
+    drawn = replace(CLIPS, representation="drawn", background=background)
+    erase = AugmentClip(shear=0, translate=0, rotate=0, cut_out=1.0)
+    plain = batches(evaluation_transforms(drawn))[0].frames
+    [first, *_] = batches(training_transforms(drawn, [erase]))
+    changed = first.frames != plain
+    assert first.background == (1.0 if background == "white" else 0.0)
+    assert changed.any()
+    assert (first.frames[changed] == first.background).all()
 
 
 def test_clouds_of_events_are_drawn_anew_in_training_and_fixed_in_evaluation():
