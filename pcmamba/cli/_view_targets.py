@@ -86,10 +86,13 @@ def _answered_files(samples: list[Sample], args: dict[str, Any]) -> list[Sample]
 
 def _of_set(args: dict[str, Any], model: str | None) -> list[Sample]:
     from pcmamba.cli._command import cloud_set_of
+    from pcmamba.data.structures import CloudSet
     from pcmamba.train.predictor import find_run, load
 
     predictor = load(model, args["device"]) if model else None
     cloud_set = cloud_set_of(args, find_run(model) if model else None)
+    if not isinstance(cloud_set, CloudSet):
+        raise ValueError(f"data must be a set of clouds, got {type(cloud_set).__name__}")
     if args["count"] < 1 or args["among"] < 1:
         raise ValueError(
             f"count and among must be at least 1, got {args['count']}, {args['among']}"
@@ -126,7 +129,7 @@ def _probabilities(cloud_set: CloudSet, rows: Tensor, predictor: Predictor) -> T
     """Return (len(rows), K) float64 probabilities, as `pcmamba evaluate` sees the clouds."""
     import torch
 
-    from pcmamba.train.datamodule import evaluation_loader, take
+    from pcmamba.train.datamodule import evaluation_loader
 
     model = predictor.model
     if tuple(model.class_names) != tuple(cloud_set.class_names):
@@ -134,7 +137,7 @@ def _probabilities(cloud_set: CloudSet, rows: Tensor, predictor: Predictor) -> T
             f"data must have the model's {len(model.class_names)} classes, "
             f"got {len(cloud_set.class_names)} of {cloud_set.name}"
         )
-    chosen = take(cloud_set, rows)
+    chosen = cloud_set.take(rows)
     loader = evaluation_loader(chosen, model.preprocessing, 32, predictor.device)
     with torch.no_grad():
         found = [model(batch.points, batch.features).double().softmax(1).cpu() for batch in loader]
