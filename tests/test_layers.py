@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "nn": {"ops", "registry"},
     "models": {"nn", "ops", "registry"},
     "data": {"ops", "registry"},
-    "viz": {"data", "registry"},
+    "viz": {"data", "ops", "registry"},
     "testing": {"registry", "ops", "data", "models"},
     "convert": {"models", "registry"},
     "train": {"data", "models", "nn", "ops", "registry", "configs", "viz"},

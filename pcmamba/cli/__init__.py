@@ -13,7 +13,7 @@ from typing import Any
 import jsonargparse
 
 from pcmamba import __version__
-from pcmamba.cli import audit, data, evaluate, fewshot, models, predict, report, train
+from pcmamba.cli import audit, data, evaluate, fewshot, models, predict, report, train, view
 from pcmamba.cli._command import USER_ERRORS
 from pcmamba.registry import unknown_name
 from pcmamba.train.recipe_file import check_option, one_line
@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[Callable[[], jsonargparse.ArgumentParser], Run]] = {
     "audit": (audit.make_parser, audit.run),
     "report": (report.make_parser, report.run),
     "fewshot": (fewshot.make_parser, fewshot.run),
+    "view": (view.make_parser, view.run),
     "data": (data.make_parser, data.run),
     "models": (models.make_parser, models.run),
 }

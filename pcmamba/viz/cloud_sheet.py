@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from pcmamba.data.structures import CloudSet
-from pcmamba.viz.cloud_picture import by_height, by_label, project, shade
-from pcmamba.viz.figure import new_figure, save_figure
+from pcmamba.viz.canvas import INK, text_font
+from pcmamba.viz.palette import by_height, by_label
+from pcmamba.viz.render import render
+from pcmamba.viz.save import replace_file
+from pcmamba.viz.scene import Panel
 
 _MOST_POINTS = 2048
-_INCHES = 1.6
+_SIZE = 220
+_TEXT = 15
 
 
 def save_cloud_sheet(
@@ -32,28 +36,25 @@ def save_cloud_sheet(
     """
     if per_class < 1 or most_classes < 1:
         raise ValueError(f"per_class and most_classes must be at least 1, got {per_class}")
+    font = text_font(_TEXT)
+    from PIL import Image, ImageDraw
+
     labels = cloud_set.labels.numpy()
     present = [k for k in range(len(cloud_set.class_names)) if (labels == k).any()][:most_classes]
-    figure = new_figure(_INCHES * per_class, _INCHES * len(present))
+    step = _SIZE + 2 * _TEXT
+    sheet = Image.new("RGB", (_SIZE * per_class, step * len(present)), "white")
     for row, label in enumerate(present):
+        place = (_TEXT // 2, row * step + _TEXT // 2)
+        ImageDraw.Draw(sheet).text(place, cloud_set.class_names[label], fill=INK, font=font)
         for column, index in enumerate(np.flatnonzero(labels == label)[:per_class]):
-            place = (column / per_class, 1 - (row + 1) / len(present))
-            size = (1 / per_class, 0.9 / len(present))
-            axes = figure.add_axes((*place, *size))
-            _draw(axes, cloud_set, int(index))
-            if column == 0:
-                axes.set_title(cloud_set.class_names[label], fontsize=7, loc="left", pad=1)
-    save_figure(figure, path)
+            picture = Image.fromarray(render(_panel(cloud_set, int(index)), _SIZE))
+            sheet.paste(picture, (column * _SIZE, row * step + 2 * _TEXT))
+    replace_file(Path(path), lambda temporary: sheet.save(temporary, format="PNG"))
 
 
-def _draw(axes: Any, cloud_set: CloudSet, index: int) -> None:
+def _panel(cloud_set: CloudSet, index: int) -> Panel:
     step = -(-cloud_set.points.shape[1] // _MOST_POINTS)
-    xyz = cloud_set.points[index, ::step].numpy().astype(np.float64)
-    parts = None if cloud_set.part_labels is None else cloud_set.part_labels[index, ::step].numpy()
-    base = by_height(xyz[:, 2]) if parts is None else by_label(parts)
-    right, up, depth = project(xyz, xyz).T
-    order = np.argsort(depth, kind="stable")
-    colors = shade(base, xyz, depth)[order]
-    axes.scatter(right[order], up[order], s=1.5, c=colors, linewidths=0)
-    axes.set_aspect("equal")
-    axes.set_axis_off()
+    xyz = cloud_set.points[index, ::step].numpy()
+    if cloud_set.part_labels is None:
+        return Panel(xyz, by_height(xyz[:, 2]))
+    return Panel(xyz, by_label(cloud_set.part_labels[index, ::step].numpy()))

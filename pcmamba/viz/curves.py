@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pcmamba.viz.figure import new_figure, save_figure
+from pcmamba.viz.palette import LABELS, to_hex
 
 PANELS = {
     "loss": (("train/loss", "training"), ("val/loss", "validation")),
@@ -32,7 +33,14 @@ def save_curves_png(path: str | os.PathLike[str], rows: Sequence[Mapping[str, An
             epochs = [int(row["epoch"]) for row in drawn]
             values = [float(row[column]) for row in drawn]
             if drawn:
-                axes.plot(epochs, values, color=f"C{number}", label=label, marker=".", markersize=4)
+                axes.plot(
+                    epochs,
+                    values,
+                    color=to_hex(LABELS[number]),
+                    label=label,
+                    marker=".",
+                    markersize=4,
+                )
         axes.set_title(title, fontsize=11)
         axes.set_xlabel("epoch")
         axes.grid(color="#e8e8e8", linewidth=0.6)

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from pcmamba.data.event_set import EventSet
 from pcmamba.data.labelled_set import LabelledSet
-from pcmamba.viz.cloud_picture import by_height, project, shade
 from pcmamba.viz.event_picture import event_parts
-from pcmamba.viz.figure import new_figure
+from pcmamba.viz.palette import by_height
+from pcmamba.viz.render import render
+from pcmamba.viz.scene import Panel
 
-INCHES, DOTS_PER_INCH = 2.0, 150
+SIZE = 300
 
 
 def sample_png(labelled_set: LabelledSet, index: int, num_points: int | None = None) -> bytes:
@@ -29,23 +30,8 @@ def sample_png(labelled_set: LabelledSet, index: int, num_points: int | None = N
     """
     if isinstance(labelled_set, EventSet):
         return _encode(event_parts(labelled_set.recording(index)))
-    return _cloud(labelled_set.points[index, :num_points].cpu().numpy().astype(np.float64))
-
-
-def _cloud(xyz: NDArray[np.float64]) -> bytes:
-    figure = new_figure(INCHES, INCHES)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    right, up, depth = project(xyz, xyz).T
-    order = np.argsort(depth, kind="stable")
-    colors = shade(by_height(xyz[:, 2]), xyz, depth)[order]
-    size = float(np.clip(6000.0 / len(xyz), 1.0, 14.0))
-    axes.scatter(right[order], up[order], s=size, c=colors, linewidths=0)
-    axes.set_aspect("equal")
-    axes.set_axis_off()
-    axes.margins(0.08)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
-    return content.getvalue()
+    xyz = labelled_set.points[index, :num_points].cpu().numpy()
+    return _encode(render(Panel(xyz, by_height(xyz[:, 2])), SIZE))
 
 
 def _encode(rgb: NDArray[np.uint8]) -> bytes:

@@ -134,6 +134,16 @@ def test_pictures_are_saved_to_a_file_or_a_folder(run, points, tmp_path, capsys)
     assert "save must be a folder for 2 files" in err
 
 
+def test_view_shows_the_hardest_clouds_of_a_run(run, points, tmp_path, capsys):
+    options = ["--size=100", "--color=error", f"--save={tmp_path / 'hard.ply'}"]
+    assert cli.main(["view", str(run), "--count=2", *options]) == 0
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["hard-1.ply", "hard-2.ply"]
+    file = write(tmp_path / "scan.npy", points)
+    argv = ["view", file, f"--model={run}", "--color=class", f"--save={tmp_path / 'a.html'}"]
+    assert cli.main(argv) == 0
+    assert "predicted class" in (tmp_path / "a.html").read_text()
+
+
 def test_evaluate_prints_the_table_and_writes_beside_the_run(run, capsys):
     assert cli.main(["evaluate", str(run)]) == 0
     out = capsys.readouterr().out
