@@ -107,8 +107,6 @@ def _rows(args: dict[str, Any], cloud_set: CloudSet, predictor: Predictor | None
     import torch
 
     if args["index"] is not None:
-        if not args["index"]:
-            raise ValueError("index must name at least one cloud, got none")
         return list(args["index"])
     size, count = len(cloud_set), min(args["count"], len(cloud_set))
     pick = args["pick"] or ("hardest" if predictor is not None else "first")

@@ -37,7 +37,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument("--truth", help="a file of the same points with the true labels")
     parser.add_class_arguments(EvaluationData, "data")
     parser.add_argument("--split", type=Literal["test", "train"], default="test")
-    parser.add_argument("--index", type=list[int] | None, help="which clouds of a set: [0, 7]")
+    parser.add_argument("--index", type=int, nargs="+", help="which clouds of a set")
     parser.add_argument("--pick", type=Literal["hardest", "random", "first"] | None,
                         help="default: hardest of a run, else first")  # fmt: skip
     parser.add_argument("--count", type=int, default=8, help="clouds picked from a set")
