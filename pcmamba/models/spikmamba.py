@@ -47,7 +47,7 @@ class SpikMambaState(NamedTuple):
 
     Attributes:
         frames: How many.
-        pooled: (B, C) sum over the frames of their mean tokens.
+        pooled: (B, C) float64 sum over the frames of their mean tokens.
         patches: (B, N, C) membranes of the patch embedding, or None without neurons.
         blocks: One state for each block.
     """
@@ -150,10 +150,10 @@ class SpikMamba(ClipClassifier):
         if state is not None or return_state:
             self.check_online()
         x, patches, blocks = self._run(frames, state)
-        pooled, seen = x.mean(dim=2).sum(dim=0), len(x)
+        pooled, seen = _pooled(x), len(x)
         if state is not None:
             pooled, seen = state.pooled + pooled, state.frames + seen
-        logits = self.head(pooled / seen)
+        logits = self.head((pooled / seen).to(x.dtype))
         return (logits, SpikMambaState(seen, pooled, patches, blocks)) if return_state else logits
 
     def forward_features(self, frames: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class SpikMamba(ClipClassifier):
 
     def forward_head(self, x: Tensor) -> Tensor:
         """Map tokens (T, B, N, C) to logits (B, num_classes)."""
-        return self.head(x.mean(dim=2).sum(dim=0) / len(x))
+        return self.head((_pooled(x) / len(x)).to(x.dtype))
 
     def default_preprocessing(self) -> ClipPreprocessing:
         """Return clips of the frames, the size and the channels that the configuration says."""
@@ -187,6 +187,7 @@ class SpikMamba(ClipClassifier):
                 "got 'resize': it needs the number of frames"
             )
         for block in self.blocks:
+            assert isinstance(block, SpikMambaBlock)
             if block.mixer is not None:
                 block.mixer.check_online()
 
@@ -272,6 +273,11 @@ class SpikMamba(ClipClassifier):
         steps = self.pos_time[:, 0, 0].t()[None]
         resized = F.interpolate(steps, count, mode="linear", align_corners=False)
         return resized[0].t()[:, None, None]
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """Sum the mean tokens of frames (T, B, N, C), in float64: no matter how they come in parts."""
+    return x.mean(dim=2).double().sum(dim=0)
 
 
 def _clips(

@@ -110,12 +110,15 @@ class SpikingLinearAttention(nn.Module):
             q, k = (1.0 + spikes.flatten(0, 1).to(dtype)).chunk(2, dim=-1)
             values = v.flatten(0, 1).to(dtype)
             turned_q, turned_k = (self._turn(part, grid_hw) for part in (q, k))
-            parts = (q, k, turned_q, turned_k, values)
             if self.window is None:
-                return attend(*parts, self.heads).view(v.shape)
+                o = attend(q, k, turned_q, turned_k, values, self.heads)
+                return o.view(v.shape)
+            parts = (q, k, turned_q, turned_k, values)
             windows = Windows(self.window, *grid_hw)
-            cut = (windows.cut(part) for part in parts)
-            return windows.join(attend(*cut, self.heads, windows.count(q))).view(v.shape)
+            q, k, turned_q, turned_k, values = map(windows.cut, parts)
+            count = windows.count(values)
+            o = attend(q, k, turned_q, turned_k, values, self.heads, count)
+            return windows.join(o).view(v.shape)
 
     def _turn(self, x: Tensor, grid_hw: tuple[int, int]) -> Tensor:
         if self.turns is None:
@@ -186,7 +189,7 @@ class Windows:
         self.down, self.across = -(-height // side), -(-width // side)
 
     def count(self, x: Tensor) -> Tensor:
-        """Return the tokens of each window (windows,) that are no padding, in the type of `x`."""
+        """Return the tokens of each window (windows,) that are no padding, typed as `x`."""
         return self.cut(x.new_ones(1, self.height * self.width, 1)).sum(dim=(1, 2))
 
     def cut(self, x: Tensor) -> Tensor:

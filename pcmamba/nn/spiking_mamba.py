@@ -178,8 +178,8 @@ def _run(rows: Tensor, branch: ScanBranch, before: MixerState) -> tuple[Tensor, 
     halo = branch.conv_weight.shape[1] - 1
     tail = before.tail
     joined = rows if tail is None else torch.cat([tail, rows], dim=1)
-    direction = {"reverse": branch.reverse}
-    v = causal_conv1d(joined, branch.conv_weight, branch.conv_bias, activation="silu", **direction)
+    taps, reverse = (branch.conv_weight, branch.conv_bias), branch.reverse
+    v = causal_conv1d(joined, *taps, activation="silu", reverse=reverse)
     v = v if tail is None else v[:, halo:]
     rank, states = branch.dt_proj.shape[1], branch.A_log.shape[1]
     steps, B, C = torch.split(F.linear(v, branch.x_proj), [rank, states, states], dim=-1)
@@ -189,7 +189,7 @@ def _run(rows: Tensor, branch: ScanBranch, before: MixerState) -> tuple[Tensor, 
         initial_state=before.scan,
         delta_softplus=True,
         return_last_state=True,
-        **direction,
+        reverse=reverse,
     )
     kept = min(halo, joined.shape[1])
     last = joined[:, joined.shape[1] - kept :]

@@ -12,6 +12,8 @@ from pcmamba.models import create_model
 from pcmamba.nn import LIF, Neuron, grid_order
 from pcmamba.nn.rotary import rotary_tables, rotate
 from pcmamba.nn.spiking_attention import Windows, attend
+from pcmamba.testing.clips import make_clips as clips
+from pcmamba.testing.clips import settle
 
 SMALL = {
     "num_frames": 4,
@@ -24,22 +26,11 @@ SMALL = {
 }
 
 
-def clips(batch: int = 3, frames: int = 4, seed: int = 0, hw: tuple[int, int] = (16, 24)) -> Tensor:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.poisson(torch.full((batch, frames, 2, *hw), 0.5), generator=draw)
-
-
 def small(**options) -> nn.Module:
-    """A model whose neurons fire in evaluation: normalisations hold statistics of a batch."""
     torch.manual_seed(1)
     model = create_model("spikmamba_small", num_classes=5, **{**SMALL, **options})
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm1d):
-            layer.momentum = 1.0
-    with torch.no_grad():
-        model.pos_time.normal_()
-        model(clips(8, model.config.num_frames, seed=9))
-    return model.eval()
+    model.pos_time.data.normal_()
+    return settle(model, clips(8, model.config.num_frames, seed=9))
 
 
 def spikes_of(model: nn.Module, frames: Tensor) -> tuple[list[Tensor], Tensor]:
