@@ -37,7 +37,7 @@ _AEDAT4_STREAMS = """<dv version="2.0">
 
 
 def write_events(path: str | os.PathLike[str], events: Events) -> None:
-    """Write a recording in the format that the extension names, replacing an older file in one step.
+    """Write a recording in the format of the extension, replacing an older file in one step.
 
     - npz: x, y, t, p, t0 and resolution_hw, compressed.
     - h5, hdf5: `events/{x,y,t,p}`, `t_offset` and the attribute `resolution_hw`, compressed.
