@@ -1,6 +1,7 @@
 """Data: files, sets, transforms and loaders."""
 
 from pcmamba.data.event_set import EventSet
+from pcmamba.data.event_writers import write_events
 from pcmamba.data.events import Events
 from pcmamba.data.readers import ReadError, read_points
 from pcmamba.data.readers.events import read_events
@@ -17,6 +18,7 @@ __all__ = [
     "read_events",
     "read_points",
     "sample_mesh",
+    "write_events",
     "write_las",
     "write_npz",
     "write_ply",

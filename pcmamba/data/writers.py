@@ -55,7 +55,7 @@ def write_ply(
         if faces is not None:
             file.write(faces.tobytes())
 
-    _replace(Path(path), write)
+    replace_file(Path(path), write)
 
 
 def write_npz(
@@ -82,7 +82,7 @@ def write_npz(
     if clash:
         raise ValueError(f"attributes must have other names than the keys, got {sorted(clash)}")
     arrays = {name: a for name, a in {**own, **cloud.attributes}.items() if a is not None}
-    _replace(Path(path), lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
+    replace_file(Path(path), lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def write_las(path: str | os.PathLike[str], cloud: PointCloud) -> None:
@@ -116,7 +116,7 @@ def write_las(path: str | os.PathLike[str], cloud: PointCloud) -> None:
         las.red, las.green, las.blue = cloud.colors.T.astype(np.uint16) * 257
     buffer = io.BytesIO()
     las.write(buffer, do_compress=Path(path).suffix.lower() == ".laz")
-    _replace(Path(path), lambda file: file.write(buffer.getvalue()))
+    replace_file(Path(path), lambda file: file.write(buffer.getvalue()))
 
 
 def _las_columns(cloud: PointCloud) -> dict[str, np.ndarray]:
@@ -166,7 +166,7 @@ def _one_line(name: str) -> str:
     return name
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write beside `path` and rename, so that nobody ever sees half a file."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from pcmamba.data import PointCloud, ReadError, read_points, write_las, write_npz, write_ply
+from pcmamba.data import (
+    Events,
+    PointCloud,
+    ReadError,
+    read_points,
+    write_las,
+    write_npz,
+    write_ply,
+)
 
 _WORDS = (b"-1", b"0", b"4294967295", b"9" * 18, b"9" * 40, b"nan", b"inf", b"1e308", b"\xff\xfe")
 _BLOCKS = (
@@ -85,8 +94,15 @@ def mutate(data: bytes, seed: int) -> bytes:
     return bytes(broken)
 
 
-def read_mutated(source: Path, seed: int) -> str:
+def read_mutated(
+    source: Path, seed: int, read: Callable[[Path], PointCloud | Events] = read_points
+) -> str:
     """Read a broken copy of a file: "read", or "refused" with an error that names the file.
+
+    Args:
+        source: A valid file.
+        seed: Of the damage.
+        read: `read_points` or `read_events`.
 
     Raises:
         AssertionError: The error does not name the file, or says nothing.
@@ -96,15 +112,24 @@ def read_mutated(source: Path, seed: int) -> str:
         path = Path(folder) / f"mutated{source.suffix}"
         path.write_bytes(mutate(source.read_bytes(), seed))
         try:
-            cloud = read_points(path)
+            result = read(path)
         except ReadError as error:
             said = str(error)
             if not said.startswith(f"{path}: ") or len(said) < len(str(path)) + 8:
                 raise AssertionError(f"{source.suffix} seed {seed}: unhelpful {said!r}") from error
             return "refused"
-    if not np.isfinite(cloud.xyz).all() or len(cloud) == 0:
-        raise AssertionError(f"{source.suffix} seed {seed}: read a cloud that is not finite")
+    if len(result) == 0 or not _is_sound(result):
+        raise AssertionError(f"{source.suffix} seed {seed}: read what is not sound")
     return "read"
+
+
+def _is_sound(result: PointCloud | Events) -> bool:
+    if isinstance(result, PointCloud):
+        return bool(np.isfinite(result.xyz).all())
+    height, width = result.resolution_hw
+    inside = (result.x >= 0) & (result.x < width) & (result.y >= 0) & (result.y < height)
+    in_order = result.t[0] >= 0 and (np.diff(result.t) >= 0).all()
+    return bool(inside.all() and in_order and (result.p <= 1).all())
 
 
 def _write_texts(path: object, xyz: np.ndarray, faces: np.ndarray | None) -> None:

@@ -38,6 +38,8 @@ def parse_aedat3(lines: list[str], body: bytes, options: EventOptions) -> RawEve
     words = np.frombuffer(b"".join(parts), _EVENT)
     sizes = [len(part) // _POLARITY_BYTES for part in parts]
     data = words["data"].astype(np.uint32)
+    if max(overflows, default=0) >= 1 << 30:
+        raise ValueError(f"times must be below 2**61 us, got an overflow of {max(overflows)}")
     high = np.repeat(np.array(overflows, np.int64), sizes) << 31
     t = words["t"].astype(np.int64) | high
     notes = [f"{n} packets of type {kind} left out" for kind, n in sorted(skipped.items())]

@@ -9,6 +9,7 @@ from pcmamba.data.readers.events.base import EventOptions, RawEvents
 
 _STRAY_SHARE = 0.01  # of events outside the sensor that may be left out
 _LEAST_US, _MOST_US = 1_000, 3_600_000_000
+_LARGEST_US = 1 << 61  # differences of two times fit in int64
 
 
 def assemble(raw: RawEvents, source: str, options: EventOptions) -> Events:
@@ -25,6 +26,8 @@ def assemble(raw: RawEvents, source: str, options: EventOptions) -> Events:
         height, width = raw.resolution_hw
         notes.append(f"the file tells a sensor of {width} x {height}, which was overruled")
     x, y, t, p = _without_strays(raw, resolution_hw, notes)
+    if t.min() <= -_LARGEST_US or t.max() >= _LARGEST_US:
+        raise ValueError(f"times must be below 2**61 us, got {t.min()} to {t.max()}")
     events = Events.from_arrays(x, y, t, p, resolution_hw, source=source, notes=tuple(notes))
     if not _LEAST_US <= events.duration <= _MOST_US:
         said = f"lasts {events.duration / 1e6:.6g} s, which is hardly right; see t_unit"
@@ -41,7 +44,7 @@ def _without_strays(
         return columns
     inside = _inside(raw.x, width) & _inside(raw.y, height)
     strays = len(inside) - int(inside.sum())
-    if strays > max(_STRAY_SHARE * len(inside), 1):
+    if strays > max(_STRAY_SHARE * len(inside), 1) or strays == len(inside):
         first = int((~inside).argmax())
         raise ValueError(
             f"events must be inside the sensor of {width} x {height}, got {strays:,} of "

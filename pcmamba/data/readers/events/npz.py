@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pcmamba.data.readers.events.base import EVENT_READERS, EventOptions, RawEvents, join_hw
@@ -11,14 +13,14 @@ from pcmamba.data.readers.npy import load_array
 from pcmamba.data.readers.npz import open_archive, read_member
 
 _TABLES = ("events", "event", "data", "arr_0")
-_SENSOR = "resolution_hw"
+_SENSOR, _START = "resolution_hw", "t0"
 
 
 @EVENT_READERS.register(".npz")
 def parse_npz(data: bytes, options: EventOptions) -> RawEvents:
     """Read the keys x, y, t, p, in any of their usual names, or one array under `events`.
 
-    A key `resolution_hw` tells the sensor, as `write_events` stores it.
+    Keys `resolution_hw` and `t0`, microseconds before the times, are those of `write_events`.
 
     Raises:
         ValueError: No archive, no events among the keys, objects, lengths that differ.
@@ -30,6 +32,9 @@ def parse_npz(data: bytes, options: EventOptions) -> RawEvents:
         def load(name: str) -> np.ndarray:
             return load_array(read_member(archive, members[name]))
 
+        start = _start(load(_START)) if _START in members else None
+        if start is not None:
+            options = replace(options, t_unit=options.t_unit or "us")
         table = _table_key(list(members))
         if table is not None:
             raw = events_from_array(load(table), options)
@@ -39,6 +44,7 @@ def parse_npz(data: bytes, options: EventOptions) -> RawEvents:
             raw = from_columns({column: load(name) for column, name in picked.items()}, options)
         if _SENSOR in members:
             raw.resolution_hw = _sensor(load(_SENSOR))
+        raw.t = raw.t + (start or 0)
     return raw
 
 
@@ -49,6 +55,12 @@ def _table_key(names: list[str]) -> str | None:
         if name in names:
             return name
     return names[0] if len(names) == 1 else None
+
+
+def _start(array: np.ndarray) -> int:
+    if array.shape != () or array.dtype.kind not in "iu" or abs(int(array)) >> 60:
+        raise ValueError(f"{_START} must be a whole number of microseconds, got {array}")
+    return int(array)
 
 
 def _sensor(array: np.ndarray) -> tuple[int, int]:

@@ -133,13 +133,14 @@ def test_invalid_events_are_dropped_and_overflows_added(tmp_path):
     ("packet", "said"),
     [
         (aedat3_packet([1], [1], [1], [1])[:-1], "expected a packet of 1 events of 8 bytes"),
+        (struct.pack("<HHIIIIII", 1, 1, 8, 4, 2**31, 1, 1, 1) + b"\1" * 8, r"below 2\*\*61 us"),
         (bytes(20), "expected a packet of 28 bytes or more, got 20"),
         (struct.pack("<HHIIIIII", 1, 1, 8, 4, 0, 2**32 - 1, 1, 1), "bytes are left"),
         (struct.pack("<HHIIIIII", 1, 1, 9, 4, 0, 1, 1, 1) + bytes(9), "must have 8 bytes, got 9"),
         (struct.pack("<HHIIIIII", 0x8001, 1, 8, 4, 0, 1, 1, 1) + bytes(8), "a compressed one"),
         (struct.pack("<HHIIIIII", 1, 1, 8, 4, 0, 1, 2, 1) + bytes(16), "1 events .* 2 in use"),
     ],
-    ids=["cut off", "short", "huge", "size", "compressed", "more than capacity"],
+    ids=["cut off", "overflow", "short", "huge", "size", "compressed", "more than capacity"],
 )
 def test_broken_packets_are_refused(packet, said, tmp_path):
     (tmp_path / "a.aedat").write_bytes(aedat3_bytes([packet]))

@@ -64,6 +64,12 @@ def test_what_is_no_recording_is_refused(data, said, tmp_path):
         read_events(tmp_path / "a.bin")
 
 
+def test_a_recording_that_is_all_outside_is_refused(tmp_path):
+    (tmp_path / "a.bin").write_bytes(bin_bytes([100], [1], [1], [1]))
+    with pytest.raises(ReadError, match="got 1 of 1 outside"):
+        read_events(tmp_path / "a.bin", resolution_hw=(34, 34))
+
+
 def test_options_without_meaning_are_refused(tmp_path):
     (tmp_path / "a.bin").write_bytes(bin_bytes([1], [1], [1], [1]))
     with pytest.raises(ReadError, match="camera must be None for bin"):

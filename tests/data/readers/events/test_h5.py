@@ -135,8 +135,9 @@ def test_mat_columns_rows_and_tables(tmp_path):
     [
         ({"x": X, "y": Y}, "got no t and no p among x, y"),
         ({**COLUMNS, "x": np.zeros((20, 20))}, "x must be one column"),
-        ({**COLUMNS, "x": "abc"}, "must have one length"),
-        ({**COLUMNS, "x": {"a": 1}}, "x must be numbers"),
+        ({**COLUMNS, "x": "abc"}, "got no x among y, t, p"),
+        ({**COLUMNS, "x": {"a": 1}}, "got no x among y, t, p"),
+        ({**COLUMNS, "x": X + 1j}, "got no x among y, t, p"),
     ],
 )
 def test_other_variables_are_refused(variables, said, tmp_path):
