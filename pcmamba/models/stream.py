@@ -175,7 +175,8 @@ class ClipStream:
 
     def _advance(self, final: bool) -> StreamPrediction | None:
         end_us = None
-        for frames, end_us in self._whole_frames(final):
+        for frames, reached_us in self._whole_frames(final):
+            end_us = reached_us
             with torch.no_grad():
                 if self._place() == 0:
                     before = self._state
