@@ -1,8 +1,8 @@
 """Strokes: what a hand does between leaving its place of rest and coming back to it.
 
-Apart from the two circles, each stroke looks alike forwards and backwards in time: out and back on
-one path, or with a direction that is drawn. So a recording of A then B, played backwards, is one
-of B then A.
+Apart from the circles with a direction, each stroke looks alike forwards and backwards in time:
+out and back on one path, or with a direction that is drawn. So a recording of A then B, played
+backwards, is one of B then A.
 """
 
 from __future__ import annotations
@@ -84,19 +84,20 @@ def wave(progress: Array, dice: Dice) -> Track:
 @STROKES.register("circle")
 def circle(progress: Array, dice: Dice) -> Track:
     """Go once around, in either direction, from anywhere on the circle."""
-    return _around(1.0 if dice.chance(0.5) else -1.0, ease(progress), dice)
+    turns = 1.0 if dice.chance(0.5) else -1.0
+    return _around(turns, dice.uniform(0.6, 0.8), ease(progress), dice)
 
 
 @STROKES.register("circle_clockwise")
 def circle_clockwise(progress: Array, dice: Dice) -> Track:
-    """Go one and a quarter times around, clockwise as the camera sees it."""
-    return _around(1.25, progress, dice)
+    """Go once around, clockwise as the camera sees it."""
+    return _around(1.0, dice.uniform(0.9, 1.1), progress, dice)
 
 
 @STROKES.register("circle_counterclockwise")
 def circle_counterclockwise(progress: Array, dice: Dice) -> Track:
-    """Go one and a quarter times around, counter-clockwise as the camera sees it."""
-    return _around(-1.25, progress, dice)
+    """Go once around, counter-clockwise as the camera sees it."""
+    return _around(-1.0, dice.uniform(0.9, 1.1), progress, dice)
 
 
 def _aside(width: float, progress: Array, dice: Dice) -> Track:
@@ -104,8 +105,7 @@ def _aside(width: float, progress: Array, dice: Dice) -> Track:
     return Track(width * way, dice.uniform(-0.3, 0.3) * way * way, np.ones_like(way))
 
 
-def _around(turns: float, progress: Array, dice: Dice) -> Track:
+def _around(turns: float, radius: float, progress: Array, dice: Dice) -> Track:
     start = dice.uniform(0.0, 1.0)
-    radius = dice.uniform(0.6, 0.8)
     x, y = cos_sin(start + turns * progress)  # y runs downwards: growing angles are clockwise
     return Track(radius * (x - x[0]), radius * (y - y[0]), np.ones_like(x))

@@ -21,11 +21,10 @@ def test_out_and_back_is_alike_in_both_directions(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(STROKES))
-def test_strokes_begin_at_rest_and_come_back_unless_they_are_circles_of_a_class(name: str) -> None:
+def test_strokes_begin_at_rest_and_come_back(name: str) -> None:
     track = STROKES[name](U, Dice(2))
-    assert (track.x[0], track.y[0], track.size[0]) == pytest.approx((0, 0, 1), abs=1e-12)
-    if not name.startswith("circle_"):
-        assert (track.x[-1], track.y[-1], track.size[-1]) == pytest.approx((0, 0, 1), abs=1e-9)
+    for end in (0, -1):
+        assert (track.x[end], track.y[end], track.size[end]) == pytest.approx((0, 0, 1), abs=1e-9)
 
 
 def _turning(track) -> np.ndarray:
