@@ -23,9 +23,13 @@ from torch import Tensor
 
 from pcmamba.data.event_set import EventSet
 from pcmamba.data.labelled_set import LabelledSet
+<<<<<<< HEAD
+=======
+from pcmamba.data.lazy_event_set import LazyEventSet
+>>>>>>> 01e312e (Read the event sets by their official layouts, recordings when a batch asks for them)
 from pcmamba.data.structures import CloudSet
 
-VERSION = 1
+VERSION = 2
 _META = "set.json"
 _ENVIRONMENT = "PCMAMBA_CACHE"
 _SPLITS = ("train", "test")

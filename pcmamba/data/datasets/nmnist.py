@@ -23,7 +23,7 @@ from pcmamba.data.datasets.event_files import (
     read_files,
 )
 from pcmamba.data.datasets.fake_events import fake_recording, write_bin
-from pcmamba.data.event_report import report_event_splits
+from pcmamba.data.event_report import check_event_set
 from pcmamba.data.event_set import EventSet
 from pcmamba.data.events import Events
 from pcmamba.data.listing import visible
@@ -77,8 +77,7 @@ class NMnist:
 
     def check(self) -> list[str]:
         """Load both splits and describe them."""
-        lines = report_event_splits(self.load("train"), self.load("test"))
-        return [*lines, f"licence: {LICENCE}, {URL}"]
+        return check_event_set(self, f"{LICENCE}, {URL}")
 
     @classmethod
     def make_fake(cls, root: str) -> NMnist:

@@ -22,9 +22,10 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from pcmamba.data.datasets import DATASETS
-from pcmamba.data.datasets.event_files import Labelled, check_split, find_folder, gather_notes
-from pcmamba.data.event_report import report_event_splits
+from pcmamba.data.datasets.event_files import Labelled, check_split, find_folder
+from pcmamba.data.event_report import check_event_set
 from pcmamba.data.event_set import EventSet
+from pcmamba.data.event_survey import gather_notes
 from pcmamba.data.events import Events
 from pcmamba.data.listing import visible
 from pcmamba.registry import unknown_name
@@ -150,8 +151,7 @@ class RadHar:
 
     def check(self) -> list[str]:
         """Load both splits and describe them."""
-        lines = report_event_splits(self.load("train"), self.load("test"))
-        return [*lines, f"licence: {LICENCE}, {URL}"]
+        return check_event_set(self, f"{LICENCE}, {URL}")
 
     @classmethod
     def make_fake(cls, root: str) -> RadHar:
