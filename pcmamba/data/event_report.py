@@ -7,7 +7,7 @@ from typing import Any
 from pcmamba.data.event_survey import AnyEventSet, survey
 
 
-def check_event_set(dataset: Any, licence: str) -> list[str]:
+def check_event_set(dataset: Any) -> list[str]:
     """Read both splits of a data set and describe them, with its licence.
 
     Raises:
@@ -15,7 +15,7 @@ def check_event_set(dataset: Any, licence: str) -> list[str]:
         FileNotFoundError: As `load`.
     """
     lines = report_event_splits(dataset.load("train"), dataset.load("test"))
-    return [*lines, f"licence: {licence}"]
+    return [*lines, f"licence: {dataset.licence}"]
 
 
 def report_event_splits(train: AnyEventSet, test: AnyEventSet) -> list[str]:

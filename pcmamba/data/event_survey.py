@@ -101,7 +101,7 @@ def _survey(event_set: AnyEventSet) -> Survey:
 def _key(events: Events) -> np.uint64:
     digest = hashlib.blake2b(digest_size=8)
     for column in (events.x, events.y, events.t, events.p):
-        digest.update(np.ascontiguousarray(column))
+        digest.update(column.tobytes())
     return np.frombuffer(digest.digest(), np.uint64)[0]
 
 

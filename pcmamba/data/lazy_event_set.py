@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pcmamba.data.batch import EventBatch
+from pcmamba.data.batch import Domain, EventBatch
 from pcmamba.data.event_set import EventSet
 from pcmamba.data.events import Events
 
@@ -36,7 +36,7 @@ class LazyEventSet:
         ValueError: A length disagrees, or a label is out of range.
     """
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
     unit: ClassVar[str] = "recordings"
 
     read: Callable[[int], Events]

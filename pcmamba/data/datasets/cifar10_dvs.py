@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import (
     Labelled,
@@ -66,7 +67,8 @@ class Cifar10Dvs:
     seed: int = 0
     strict: bool = True
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def __post_init__(self) -> None:
         if self.split_by not in ("first", "random"):
@@ -105,7 +107,7 @@ class Cifar10Dvs:
 
     def check(self) -> list[str]:
         """Read both splits and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> Cifar10Dvs:

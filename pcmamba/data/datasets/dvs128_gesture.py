@@ -24,6 +24,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import (
     Labelled,
@@ -83,7 +84,8 @@ class DVS128Gesture:
     classes: int = 11
     strict: bool = True
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def __post_init__(self) -> None:
         if self.classes not in (10, 11):
@@ -99,9 +101,8 @@ class DVS128Gesture:
         check_split(split, COUNTS)
         marks = ("trials_to_train.txt", "ibmGestureTrain/*/*.npy")
         root = find_folder(self.root, marks, URL)
-        whole = (
-            _repacked(root, split) if (root / _REPACKED["train"]).is_dir() else _cut(root, split)
-        )
+        form = _repacked if (root / _REPACKED["train"]).is_dir() else _cut
+        whole = form(root, split)
         count = compare_count(root, split, len(whole), COUNTS[split], self.strict)
         kept = whole.labels < self.classes
         chosen = whole.take(kept.nonzero().squeeze(1))
@@ -114,7 +115,7 @@ class DVS128Gesture:
 
     def check(self) -> list[str]:
         """Read both splits and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> DVS128Gesture:
@@ -134,9 +135,7 @@ def _cut(root: Path, split: str) -> LazyEventSet:
     """List the rows of the csv files of a split's trials."""
     trials = [last_part(line) for line in read_text_list(root / f"trials_to_{split}.txt")]
     cuts = [cut for trial in trials for cut in _read_times(root / trial)]
-    overlaps = sorted(
-        {a.trial.stem for a, b in zip(cuts, cuts[1:], strict=False) if _overlap(a, b)}
-    )
+    overlaps = sorted({a.trial.stem for a, b in itertools.pairwise(cuts) if _overlap(a, b)})
     notes = (f"gestures overlap in {', '.join(overlaps)}; each is cut on its own",)
     # Gestures are asked for trial after trial, and reading a trial takes a tenth of a second.
     read_trial = functools.lru_cache(maxsize=2)(_read_trial)

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import Labelled, find_folder, list_files
 from pcmamba.data.datasets.event_splits import OwnSplit
@@ -52,7 +53,8 @@ class EFAction(OwnSplit):
     height: int = 260
     width: int = 346
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def load(self, split: str) -> LazyEventSet:
         """List the recordings of a split, class by class, by their names.
@@ -81,7 +83,7 @@ class EFAction(OwnSplit):
 
     def check(self) -> list[str]:
         """Read both splits and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> EFAction:

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import (
     Labelled,
@@ -55,7 +56,8 @@ class HARDVS:
     t_unit: str = "us"
     strict: bool = True
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def load(self, split: str) -> LazyEventSet:
         """List the clips of a split in the order of its list.
@@ -88,7 +90,7 @@ class HARDVS:
 
     def check(self) -> list[str]:
         """Read train and test and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> HARDVS:

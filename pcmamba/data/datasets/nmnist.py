@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import (
     Labelled,
@@ -52,7 +53,8 @@ class NMnist:
     first_saccade: bool = False
     strict: bool = True
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def load(self, split: str) -> EventSet:
         """Read a split, digit by digit, files in the order of their numbers.
@@ -77,7 +79,7 @@ class NMnist:
 
     def check(self) -> list[str]:
         """Load both splits and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> NMnist:

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import Labelled, compare_count, list_files
 from pcmamba.data.datasets.event_splits import OwnSplit
@@ -64,7 +65,8 @@ class PAF(OwnSplit):
     raw_y: bool = False
     invert_polarity: bool = False
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def load(self, split: str) -> LazyEventSet:
         """List the recordings of a split, class by class, by their names.
@@ -89,7 +91,7 @@ class PAF(OwnSplit):
 
     def check(self) -> list[str]:
         """Read both splits and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> PAF:

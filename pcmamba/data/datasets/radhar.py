@@ -21,6 +21,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import Labelled, check_split, find_folder
 from pcmamba.data.event_report import check_event_set
@@ -105,7 +106,8 @@ class RadHar:
     side: int = 32
     polarity: str = "sign"
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def __post_init__(self) -> None:
         for panel in self.view.split("+"):
@@ -151,7 +153,7 @@ class RadHar:
 
     def check(self) -> list[str]:
         """Load both splits and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> RadHar:

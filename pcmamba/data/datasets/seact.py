@@ -19,6 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import Labelled, compare_count, find_folder, list_files
 from pcmamba.data.datasets.event_splits import OwnSplit
@@ -56,7 +57,8 @@ class SeAct(OwnSplit):
         ValueError: A number is out of range, or one list is missing.
     """
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def load(self, split: str) -> LazyEventSet:
         """List the recordings of a split, person by person, by their names.
@@ -99,7 +101,7 @@ class SeAct(OwnSplit):
 
     def check(self) -> list[str]:
         """Read both splits and describe them."""
-        return check_event_set(self, f"{LICENCE}, {URL}")
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> SeAct:
