@@ -9,9 +9,9 @@ import numpy as np
 from pcmamba.data.event_set import EventSet
 from pcmamba.data.events import Events
 from pcmamba.data.lazy_event_set import LazyEventSet
+from pcmamba.viz.event_picture import BRIGHTER, DARKER
 from pcmamba.viz.figure import new_figure, save_figure
 
-BRIGHTER, DARKER = (213, 94, 0), (0, 114, 178)  # told apart by colour-blind eyes
 _BORDER = 200  # grey of the lines between frames
 _INCHES = 1.1  # width of a frame
 _TITLE = 0.2  # inches above a strip

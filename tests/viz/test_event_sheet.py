@@ -5,7 +5,8 @@ import pytest
 
 from pcmamba.data.datasets import NMnist
 from pcmamba.data.events import Events
-from pcmamba.viz.event_sheet import BRIGHTER, DARKER, draw_strip, save_event_sheet
+from pcmamba.viz.event_picture import BRIGHTER, DARKER
+from pcmamba.viz.event_sheet import draw_strip, save_event_sheet
 
 
 def test_a_strip_has_its_events_where_and_when_they_were():

@@ -49,13 +49,14 @@ class Axis(NamedTuple):
 
 
 AXES = {
-    "x": Axis(0, 0.0, 5.0),
-    "y": Axis(1, -2.5, 2.5),
-    "z": Axis(2, -3.2, 1.8),
+    "x": Axis(0, 0.0, 3.2),
+    "y": Axis(1, -1.6, 1.6),
+    "z": Axis(2, -1.6, 1.6),
     "velocity": Axis(3, -5.0, 5.0),
     "intensity": Axis(4, 8.0, 40.0),
 }
-# Across and up; what lies beyond the range is shown at its border.
+# Across and up; what lies beyond the range is shown at its border. The people are within 3 m, and a
+# room's walls need no more than a border.
 PANELS = {
     "side": ("x", "z"),
     "front": ("y", "z"),
