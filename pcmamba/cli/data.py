@@ -17,7 +17,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
     parser = command_parser(
         "list: what is supported, and what lies in a folder. check: describe a set and look for "
         "faults. prepare: read a set once, so that later starts are instant. show: draw a few "
-        "clouds of each class. speed: clouds a second that reach a training step."
+        "clouds or recordings of each class. speed: how many a second reach a training step."
     )
     parser.add_argument("action", type=Literal["list", "check", "prepare", "show", "speed"])
     parser.add_argument("name", nargs="?", help="which data set; for list, the folder to look in")
@@ -25,7 +25,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument("--options", type=dict, default={}, help="further options of the set")
     parser.add_argument("--split", type=Literal["test", "train"], default="train")
     parser.add_argument("--out", help="show: the PNG; default: <name>.png")
-    parser.add_argument("--per_class", type=int, default=4, help="show: clouds of a class")
+    parser.add_argument("--per_class", type=int | None, help="show: of each class; default: 4, 1")
     parser.add_argument("--num_points", type=int, default=1024, help="speed: points of a cloud")
     parser.add_argument("--batch_size", type=int, default=32, help="speed: clouds of a batch")
     parser.add_argument("--device", type=str | None, help="speed: default: a GPU if there is one")
@@ -37,7 +37,6 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
     from pcmamba.data.catalogue import catalogue
     from pcmamba.data.check import make_set
     from pcmamba.data.prepare import PreparedSet
-    from pcmamba.data.structures import CloudSet
 
     if args["action"] == "list":
         print("\n".join(catalogue(Path(args["name"]) if args["name"] else None)))
@@ -50,26 +49,30 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
     prepared = PreparedSet(args["name"], dataset)
     if args["action"] == "prepare":
         return _prepare_data(prepared)
-    cloud_set = prepared.load(args["split"])
-    if not isinstance(cloud_set, CloudSet):
-        raise ValueError(
-            f"name must be a data set of clouds to {args['action']}, got {args['name']}"
-        )
+    data_set = prepared.load(args["split"])
     if args["action"] == "show":
-        from pcmamba.viz.cloud_sheet import save_cloud_sheet
-
-        target = args["out"] or f"{args['name']}.png"
-        save_cloud_sheet(target, cloud_set, per_class=args["per_class"])
-        print(f"wrote {target}")
-        return 0
+        return _show_data(data_set, args)
     from pcmamba.train.loading_speed import loading_speed
 
     options = {key: args[key] for key in ("num_points", "batch_size", "device")}
-    print(f"{loading_speed(cloud_set, **options):,.0f} clouds/s")
+    print(f"{loading_speed(data_set, **options):,.0f} {data_set.unit}/s")
+    return 0
+
+
+def _show_data(data_set: Any, args: dict[str, Any]) -> int:
+    from pcmamba.viz.cloud_sheet import save_cloud_sheet
+    from pcmamba.viz.event_sheet import save_event_sheet
+
+    target = args["out"] or f"{args['name']}.png"
+    save = save_event_sheet if data_set.domain == "events" else save_cloud_sheet
+    given = {} if args["per_class"] is None else {"per_class": args["per_class"]}
+    save(target, data_set, **given)
+    print(f"wrote {target}")
     return 0
 
 
 def _check_data(dataset: Any) -> int:
+    from pcmamba.data.event_faults import find_event_faults
     from pcmamba.data.faults import find_faults, table
 
     loaded: dict[str, Any] = {}
@@ -78,16 +81,27 @@ def _check_data(dataset: Any) -> int:
         loaded[split] = loaded.get(split) or dataset.load(split)
         return loaded[split]
 
-    findings = find_faults(load)
+    events = getattr(dataset, "domain", "clouds") == "events"
+    findings = (find_event_faults if events else find_faults)(load)
     faulty = any(finding.verdict == "FAULT" for finding in findings)
     if len(loaded) == 2:
         try:
-            print("\n".join(dataset.check()), end="\n\n")
+            lines = _describe_events(dataset, loaded) if events else dataset.check()
+            print("\n".join(lines), end="\n\n")
         except ValueError as error:
             print(f"pcmamba: error: {one_line(error)}", file=sys.stderr)
             faulty = True
     print("\n".join(table(findings)))
     return 1 if faulty else 0
+
+
+def _describe_events(dataset: Any, loaded: dict[str, Any]) -> list[str]:
+    """Describe what is loaded already: reading all recordings may take long."""
+    from pcmamba.data.event_report import report_event_splits
+
+    licence = getattr(dataset, "licence", None)
+    lines = report_event_splits(loaded["train"], loaded["test"])
+    return [*lines, f"licence: {licence}"] if licence else lines
 
 
 def _prepare_data(prepared: Any) -> int:

@@ -24,8 +24,18 @@ class Source:
 
 
 SOURCES = {
+    "cifar10_dvs": Source(
+        "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671",
+        ("airplane/cifar10_*.aedat", "airplane/*.aedat4"),
+    ),
+    "dvs128_gesture": Source(
+        "https://research.ibm.com/interactive/dvsgesture",
+        ("trials_to_train.txt", "ibmGestureTrain/*/*.npy"),
+    ),
+    "efaction": Source("no public download; ask its authors"),
     "folder": Source("your own files: ROOT/class_name/file"),
     "gestures": Source("built in"),
+    "hardvs": Source("https://github.com/Event-AHU/HARDVS", ("train_label.txt",)),
     "modelnet10": Source(_MODELNET, ("ModelNet10/*/train",)),
     "modelnet40": Source(
         "modelnet40_ply_hdf5_2048.zip of the PointNet project",
@@ -40,9 +50,17 @@ SOURCES = {
         "ModelNetFewshot of the Point-BERT project",
         ("ModelNetFewshot/*way*/0.pkl", "*way*shot/0.pkl"),
     ),
+    "ncaltech101": Source(
+        "https://www.garrickorchard.com/datasets/n-caltech101",
+        ("Faces_easy/image_*.bin", "accordion/image_*.bin"),
+    ),
     "nmnist": Source(
         "https://www.garrickorchard.com/datasets/n-mnist: Train.zip and Test.zip, unpacked",
         ("Train/0/*.bin", "Test/0/*.bin"),
+    ),
+    "paf": Source(
+        "https://github.com/CrystalMiaoshu/PAFBenchmark",
+        ("arm?crossing/*.aedat", "*[wW]aving/*.aedat"),
     ),
     "radhar": Source(
         "https://github.com/nesl/RadHAR, as npz files", ("Train/boxing/*.npz", "Train/walk/*.npz")
@@ -54,6 +72,9 @@ SOURCES = {
     "scanobjectnn": Source(
         "https://hkust-vgd.github.io/scanobjectnn, on request",
         ("h5_files/main_split*/*.h5", "main_split*/*.h5"),
+    ),
+    "seact": Source(
+        "https://github.com/jiazhou-garland/ExACT", ("*/[0-9][0-9][0-9][0-9]-*.aedat4",)
     ),
     "shapenet55": Source(
         "https://shapenet.org, on request", ("ShapeNet-55/train.txt", "*/ShapeNet-55/train.txt")

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from pcmamba.data.event_set import EventSet
+from pcmamba.data.event_survey import AnyEventSet, survey
 
 
-def report_event_splits(train: EventSet, test: EventSet) -> list[str]:
+def check_event_set(dataset: Any) -> list[str]:
+    """Read both splits of a data set and describe them, with its licence.
+
+    Raises:
+        ValueError: As `load` of the set and `report_event_splits`.
+        FileNotFoundError: As `load`.
+    """
+    lines = report_event_splits(dataset.load("train"), dataset.load("test"))
+    return [*lines, f"licence: {dataset.licence}"]
+
+
+def report_event_splits(train: AnyEventSet, test: AnyEventSet) -> list[str]:
     """Describe both splits: counts, classes, sensor, sizes, rates, order, groups and overlap.
 
     Raises:
@@ -24,43 +35,30 @@ def report_event_splits(train: EventSet, test: EventSet) -> list[str]:
     return lines
 
 
-def event_class_counts(event_set: EventSet) -> list[int]:
+def event_class_counts(event_set: AnyEventSet) -> list[int]:
     """Return the number of recordings of each class."""
     counts: list[int] = event_set.labels.bincount(minlength=len(event_set.class_names)).tolist()
     return counts
 
 
-def durations_us(event_set: EventSet) -> np.ndarray:
-    """Return the time (S,) int64 from the first to the last event of each recording; 0 if empty."""
-    offsets, t = event_set.offsets.cpu().numpy(), event_set.t.cpu().numpy()
-    spans = np.zeros(len(event_set), np.int64)
-    some = np.flatnonzero(np.diff(offsets))
-    spans[some] = t[offsets[1:][some] - 1] - t[offsets[:-1][some]]
-    return spans
-
-
-def _describe(event_set: EventSet) -> list[str]:
-    counts = event_class_counts(event_set)
+def _describe(event_set: AnyEventSet) -> list[str]:
+    counts, found = event_class_counts(event_set), survey(event_set)
     empty = [n for n, c in zip(event_set.class_names, counts, strict=True) if c == 0]
-    sizes = event_set.offsets.diff().cpu().numpy()
-    seconds = durations_us(event_set) / 1e6
-    rate = sizes.sum() / max(seconds.sum(), 1e-6)
+    seconds, events = found.durations_us / 1e6, int(found.sizes.sum())
+    brighter = found.brighter.sum() / max(events, 1)
     height, width = event_set.resolution_hw
     lines = [
-        f"{len(event_set):,} recordings of {sizes.min():,} to {sizes.max():,} events, "
+        f"{len(event_set):,} recordings of {found.sizes.min():,} to {found.sizes.max():,} events, "
         f"{min(counts):,} to {max(counts):,} per class",
-        f"sensor {width} x {height}, {sizes.sum():,} events, {_brighter(event_set):.0%} brighter",
-        f"{seconds.min():.3g} to {seconds.max():.3g} s a recording, {rate:,.0f} events/s",
+        f"sensor {width} x {height}, {events:,} events, {brighter:.0%} brighter",
+        f"{seconds.min():.3g} to {seconds.max():.3g} s a recording, "
+        f"{events / max(seconds.sum(), 1e-6):,.0f} events/s",
     ]
     if event_set.groups is not None:
         lines.append(f"{len(set(event_set.groups)):,} groups that must not straddle a split")
     if bool((event_set.labels.diff() >= 0).all()):
         lines.append("sorted by class, which hides a model that depends on its batch")
-    lines += event_set.notes
+    lines += [*event_set.notes, *found.notes]
     if empty:
         lines.append(f"no recordings of {', '.join(empty)}")
     return lines
-
-
-def _brighter(event_set: EventSet) -> float:
-    return float(event_set.p.sum()) / max(len(event_set.p), 1)

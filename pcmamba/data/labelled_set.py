@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from pcmamba.data.event_set import EventSet
+from pcmamba.data.lazy_event_set import LazyEventSet
 from pcmamba.data.structures import CloudSet
 
-LabelledSet: TypeAlias = CloudSet | EventSet
+LabelledSet: TypeAlias = CloudSet | EventSet | LazyEventSet

@@ -7,6 +7,7 @@ options and the version of its layout; if any differs it is not used, but made a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -22,13 +23,17 @@ import torch
 from torch import Tensor
 
 from pcmamba.data.event_set import EventSet
+from pcmamba.data.event_survey import gather_notes
+from pcmamba.data.growing_array import GrowingArray
 from pcmamba.data.labelled_set import LabelledSet
+from pcmamba.data.lazy_event_set import LazyEventSet
 from pcmamba.data.structures import CloudSet
 
-VERSION = 1
+VERSION = 2
 _META = "set.json"
 _ENVIRONMENT = "PCMAMBA_CACHE"
 _SPLITS = ("train", "test")
+EVENT_DTYPES = (np.int16, np.int16, np.int64, np.uint8)  # of x, y, t, p
 
 
 def cache_folder() -> Path:
@@ -154,6 +159,8 @@ class PreparedSet:
 
 
 def _write_split(folder: Path, data_set: LabelledSet, split: str) -> dict[str, Any]:
+    if isinstance(data_set, LazyEventSet):
+        return _write_lazy(folder, data_set, split)
     values: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     for entry in dataclasses.fields(data_set):
@@ -164,21 +171,50 @@ def _write_split(folder: Path, data_set: LabelledSet, split: str) -> dict[str, A
             arrays[entry.name] = {"sha256": _checksum(path)}
         else:
             values[entry.name] = value
-    return {"domain": data_set.domain, "values": values, "arrays": arrays}
+    return {"form": type(data_set).__name__, "values": values, "arrays": arrays}
+
+
+def _write_lazy(folder: Path, data_set: LazyEventSet, split: str) -> dict[str, Any]:
+    """Write the columns recording by recording: the whole need not fit into memory."""
+    paths = {name: folder / f"{split}.{name}.npy" for name in ("x", "y", "t", "p")}
+    sizes, pairs = [0], []
+    with contextlib.ExitStack() as stack:
+        columns = {
+            name: stack.enter_context(GrowingArray(path, dtype))
+            for (name, path), dtype in zip(paths.items(), EVENT_DTYPES, strict=True)
+        }
+        for name, events in zip(data_set.ids, data_set, strict=True):
+            for column, array in columns.items():
+                array.append(getattr(events, column))
+            sizes.append(len(events))
+            pairs += [(name, note) for note in events.notes]
+    for name, values in (("offsets", np.cumsum(sizes)), ("labels", data_set.labels.cpu().numpy())):
+        paths[name] = folder / f"{split}.{name}.npy"
+        np.save(paths[name], values)
+    kept = ("class_names", "ids", "name", "split", "resolution_hw", "groups", "synthetic")
+    said = {name: getattr(data_set, name) for name in kept}
+    said["notes"] = [*data_set.notes, *gather_notes(pairs)]
+    arrays = {name: {"sha256": _checksum(path)} for name, path in paths.items()}
+    return {"form": "LazyEventSet", "values": said, "arrays": arrays}
 
 
 def _read_split(folder: Path, meta: dict[str, Any]) -> LabelledSet:
     split = meta["values"]["split"]
     tensors: dict[str, Any] = {
-        # "c": pages that somebody writes to are copied, the file never changes.
-        name: torch.from_numpy(np.load(folder / f"{split}.{name}.npy", mmap_mode="c"))
-        for name in meta["arrays"]
+        name: _map_array(folder / f"{split}.{name}.npy") for name in meta["arrays"]
     }
     values: dict[str, Any] = {
         n: tuple(v) if isinstance(v, list) else v for n, v in meta["values"].items()
     }
-    kind: type[CloudSet] | type[EventSet] = EventSet if meta.get("domain") == "events" else CloudSet
-    return kind(**values, **tensors)
+    if meta["form"] == "CloudSet":
+        return CloudSet(**values, **tensors)
+    event_set = EventSet(**values, **tensors)
+    return LazyEventSet.from_set(event_set) if meta["form"] == "LazyEventSet" else event_set
+
+
+def _map_array(path: Path) -> Tensor:
+    # "c": pages that somebody writes to are copied, the file never changes.
+    return torch.from_numpy(np.load(path, mmap_mode="c"))
 
 
 def _swap(temporary: Path, target: Path) -> None:

@@ -7,8 +7,8 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-from pcmamba.data.event_set import EventSet
 from pcmamba.data.labelled_set import LabelledSet
+from pcmamba.data.structures import CloudSet
 from pcmamba.viz.event_picture import event_parts
 from pcmamba.viz.palette import by_height
 from pcmamba.viz.render import render
@@ -28,7 +28,7 @@ def sample_png(labelled_set: LabelledSet, index: int, num_points: int | None = N
     Raises:
         ImportError: matplotlib is missing.
     """
-    if isinstance(labelled_set, EventSet):
+    if not isinstance(labelled_set, CloudSet):
         return _encode(event_parts(labelled_set.recording(index)))
     xyz = labelled_set.points[index, :num_points].cpu().numpy()
     return _encode(render(Panel(xyz, by_height(xyz[:, 2])), SIZE))

@@ -275,3 +275,23 @@ def test_check_ends_with_1_on_a_fault(tmp_path, capsys):
     (tmp_path / "box" / "box_4.xyz").write_text("0 0 nan\n1 1 1\n")
     assert cli.main(["data", "check", "folder", str(tmp_path)]) == 1
     assert "FAULT" in capsys.readouterr().out
+
+
+def test_data_of_event_sets(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PCMAMBA_CACHE", str(tmp_path / "cache"))
+    DATASETS["paf"].make_fake(str(tmp_path / "data" / "PAF"))
+    root, options = str(tmp_path / "data"), "--options={strict: false}"
+    assert cli.main(["data", "check", "paf", root, options]) == 0
+    said = capsys.readouterr().out
+    assert "1 in train" not in said and "no person on both sides" in said
+    assert "people or other groups" in said and "licence: not stated" in said
+    assert cli.main(["data", "prepare", "paf", root, options]) == 0
+    picture = tmp_path / "strips.png"
+    assert cli.main(["data", "show", "paf", root, options, f"--out={picture}"]) == 0
+    assert picture.stat().st_size > 10_000
+    assert cli.main(["data", "list", root]) == 0
+    assert str(tmp_path / "data" / "PAF") in capsys.readouterr().out
+    [path] = (tmp_path / "data" / "PAF" / "kicking").glob("2_*.aedat")
+    path.write_bytes(path.read_bytes()[:-3])
+    assert cli.main(["data", "check", "paf", root, options]) == 1
+    assert "1 recordings cannot be read, first kicking/2_3.1" in capsys.readouterr().out

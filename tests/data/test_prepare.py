@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.prepare import PreparedSet
@@ -79,18 +80,21 @@ def test_a_set_without_files_needs_no_preparing():
         shapes.prepare()
 
 
-def test_recordings_of_events_are_prepared_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["nmnist", "paf", "dvs128_gesture"])
+def test_event_sets_are_prepared(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PCMAMBA_CACHE", str(tmp_path / "cache"))
-    made = PreparedSet("nmnist", DATASETS["nmnist"].make_fake(str(tmp_path / "data")))
-    plain = made.load("train")
+    made = PreparedSet(name, DATASETS[name].make_fake(str(tmp_path / "data")))
+    plain = {split: made.load(split) for split in ("train", "test")}
     made.prepare()
-    monkeypatch.setattr(type(made.dataset), "load", lambda *_: pytest.fail("read again"))
-    mapped = made.load("train")
-    assert (mapped.ids, mapped.resolution_hw, mapped.groups) == (
-        plain.ids,
-        plain.resolution_hw,
-        plain.groups,
-    )
-    for name in ("x", "y", "t", "p", "offsets", "labels"):
-        assert getattr(mapped, name).equal(getattr(plain, name)), name
     made.verify()
+    monkeypatch.setattr(type(made.dataset), "load", lambda *_: pytest.fail("read again"))
+    for split, before in plain.items():
+        mapped = made.load(split)
+        assert type(mapped) is type(before) and mapped.ids == before.ids
+        assert (mapped.groups, mapped.resolution_hw) == (before.groups, before.resolution_hw)
+        index = torch.arange(len(before)).flip(0)
+        first, second = vars(before.batch(index)), vars(mapped.batch(index))
+        for key, value in first.items():
+            same = value.equal(second[key]) if key != "resolution_hw" else value == second[key]
+            assert same, key
+        assert set(before.notes) <= set(mapped.notes)

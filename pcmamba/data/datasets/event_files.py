@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from pcmamba.data.event_set import EventSet
+from pcmamba.data.event_survey import gather_notes
 from pcmamba.data.events import Events
+from pcmamba.data.lazy_event_set import LazyEventSet
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,34 @@ def read_files(
     )
 
 
-def gather_notes(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Bring notes (recording, note) that differ in numbers alone to one line each."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for name, note in pairs:
-        found.setdefault(re.sub(r"\d[\d,.]*", "#", note), []).append((name, note))
-    return [
-        f"{alike[0][0]}: {alike[0][1]}"
-        + (f" (and {len(alike) - 1:,} more)" if len(alike) > 1 else "")
-        for alike in found.values()
-    ]
+def list_files(
+    files: Sequence[Labelled],
+    read: Callable[[Path], Events],
+    *,
+    class_names: tuple[str, ...],
+    name: str,
+    split: str,
+    resolution_hw: tuple[int, int],
+    notes: Iterable[str] = (),
+) -> LazyEventSet:
+    """Make a set that reads a file when a batch asks for it.
+
+    Raises:
+        ValueError: There is no file.
+    """
+    groups = tuple(file.group for file in files)
+    return LazyEventSet(
+        lambda row: read(files[row].path),
+        torch.arange(len(files)),
+        torch.tensor([file.label for file in files], dtype=torch.int64),
+        class_names,
+        tuple(file.name for file in files),
+        name,
+        split,
+        resolution_hw,
+        groups=groups if all(groups) else None,
+        notes=tuple(notes),
+    )
 
 
 def compare_count(

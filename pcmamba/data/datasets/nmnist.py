@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.event_files import (
     Labelled,
@@ -23,7 +24,7 @@ from pcmamba.data.datasets.event_files import (
     read_files,
 )
 from pcmamba.data.datasets.fake_events import fake_recording, write_bin
-from pcmamba.data.event_report import report_event_splits
+from pcmamba.data.event_report import check_event_set
 from pcmamba.data.event_set import EventSet
 from pcmamba.data.events import Events
 from pcmamba.data.listing import visible
@@ -52,7 +53,8 @@ class NMnist:
     first_saccade: bool = False
     strict: bool = True
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def load(self, split: str) -> EventSet:
         """Read a split, digit by digit, files in the order of their numbers.
@@ -77,8 +79,7 @@ class NMnist:
 
     def check(self) -> list[str]:
         """Load both splits and describe them."""
-        lines = report_event_splits(self.load("train"), self.load("test"))
-        return [*lines, f"licence: {LICENCE}, {URL}"]
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> NMnist:

@@ -21,10 +21,12 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from pcmamba.data.batch import Domain
 from pcmamba.data.datasets import DATASETS
-from pcmamba.data.datasets.event_files import Labelled, check_split, find_folder, gather_notes
-from pcmamba.data.event_report import report_event_splits
+from pcmamba.data.datasets.event_files import Labelled, check_split, find_folder
+from pcmamba.data.event_report import check_event_set
 from pcmamba.data.event_set import EventSet
+from pcmamba.data.event_survey import gather_notes
 from pcmamba.data.events import Events
 from pcmamba.data.listing import visible
 from pcmamba.registry import unknown_name
@@ -47,13 +49,14 @@ class Axis(NamedTuple):
 
 
 AXES = {
-    "x": Axis(0, 0.0, 5.0),
-    "y": Axis(1, -2.5, 2.5),
-    "z": Axis(2, -3.2, 1.8),
+    "x": Axis(0, 0.0, 3.2),
+    "y": Axis(1, -1.6, 1.6),
+    "z": Axis(2, -1.6, 1.6),
     "velocity": Axis(3, -5.0, 5.0),
     "intensity": Axis(4, 8.0, 40.0),
 }
-# Across and up; what lies beyond the range is shown at its border.
+# Across and up; what lies beyond the range is shown at its border. The people are within 3 m, and a
+# room's walls need no more than a border.
 PANELS = {
     "side": ("x", "z"),
     "front": ("y", "z"),
@@ -104,7 +107,8 @@ class RadHar:
     side: int = 32
     polarity: str = "sign"
 
-    domain: ClassVar[str] = "events"
+    domain: ClassVar[Domain] = "events"
+    licence: ClassVar[str] = f"{LICENCE}, {URL}"
 
     def __post_init__(self) -> None:
         for panel in self.view.split("+"):
@@ -150,8 +154,7 @@ class RadHar:
 
     def check(self) -> list[str]:
         """Load both splits and describe them."""
-        lines = report_event_splits(self.load("train"), self.load("test"))
-        return [*lines, f"licence: {LICENCE}, {URL}"]
+        return check_event_set(self)
 
     @classmethod
     def make_fake(cls, root: str) -> RadHar:
