@@ -9,6 +9,7 @@ import pytest
 from pcmamba.data.datasets import DATASETS
 from pcmamba.models import MODELS, create_model
 from pcmamba.models.mamba3d import Mamba3DConfig
+from pcmamba.models.spikmamba_config import SpikMambaConfig
 from pcmamba.train.checkpoint import newest_checkpoint
 from pcmamba.train.recipe import TrainerConfig
 from pcmamba.train.recipe_file import list_recipes, load_recipe
@@ -50,6 +51,8 @@ def tiny_sizes(config):
     if isinstance(config, Mamba3DConfig):
         sizes = {"width": 16, "depth": 1, "num_patches": 8, "patch_size": 4, "neighbours": 3}
         return sizes | {"enhancer_groups": 8}
+    if isinstance(config, SpikMambaConfig):
+        return {"channels": 16, "heads": 2, "depth": 1}
     stages = len(config.widths)
     return {"embed_dim": 8, "widths": [8] * stages, "reducers": [1] * stages, "neighbours": 4}
 
