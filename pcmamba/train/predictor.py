@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,50 +13,12 @@ from torch import Tensor
 
 from pcmamba.data.readers import read_points
 from pcmamba.models import Classifier
+from pcmamba.train.event_predictor import EventPredictor
 from pcmamba.train.graph import GraphedForward
+from pcmamba.train.prediction import Prediction, best_classes
 from pcmamba.train.run_folder import MODEL, is_run
 
 Points = str | os.PathLike[str] | np.ndarray | Tensor
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model takes a cloud for.
-
-    Attributes:
-        class_names: Most probable classes, best first.
-        probabilities: Of those classes, out of all classes.
-        num_points: Points that the model saw.
-        note: What was done to the cloud, in words.
-        source: The file, or "" for points given directly.
-    """
-
-    class_names: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    num_points: int
-    note: str
-    source: str = ""
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.class_names[0]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything for JSON."""
-        return {
-            "source": self.source,
-            "classes": [
-                {"name": name, "probability": p}
-                for name, p in zip(self.class_names, self.probabilities, strict=True)
-            ],
-            "num_points": self.num_points,
-            "note": self.note,
-        }
-
-    def __str__(self) -> str:
-        shown = zip(self.class_names, self.probabilities, strict=True)
-        return ", ".join(f"{name} {p:.1%}" for name, p in shown)
 
 
 @dataclass(frozen=True)
@@ -158,20 +119,14 @@ class Predictor:
         return logits.double().softmax(dim=1).cpu()
 
     def _result(self, prepared: Prepared, probabilities: Tensor, top: int) -> Prediction:
-        if top < 1:
-            raise ValueError(f"top must be at least 1, got {top}")
-        values, classes = probabilities.sort(descending=True, stable=True)
-        return Prediction(
-            tuple(self.model.class_names[i] for i in classes[:top].tolist()),
-            tuple(values[:top].tolist()),
-            len(prepared.points),
-            prepared.note,
-            prepared.source,
-        )
+        names, shares = best_classes(self.model, probabilities, top)
+        return Prediction(names, shares, len(prepared.points), prepared.note, prepared.source)
 
 
-def load(path: str | os.PathLike[str], device: str | torch.device | None = None) -> Predictor:
-    """Load a trained model to predict with.
+def load(
+    path: str | os.PathLike[str], device: str | torch.device | None = None
+) -> Predictor | EventPredictor:
+    """Load a trained model to predict with: of clouds a `Predictor`, of events `EventPredictor`.
 
     Args:
         path: Folder of a finished run, a folder that `save_pretrained` wrote, or the name of a
@@ -194,7 +149,8 @@ def load(path: str | os.PathLike[str], device: str | torch.device | None = None)
         raise FileNotFoundError(
             f"{path} must be the folder of a model or a model on the Hugging Face hub, got {first}"
         ) from error
-    return Predictor(model.to(device))
+    model = model.to(device)
+    return Predictor(model) if model.domain == "clouds" else EventPredictor(model)
 
 
 def find_model(path: str | os.PathLike[str]) -> str | Path:
