@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from pcmamba.data.event_set import EventSet
 from pcmamba.data.labelled_set import LabelledSet
-from pcmamba.data.lazy_event_set import LazyEventSet
+from pcmamba.data.structures import CloudSet
 from pcmamba.models import (
     Classifier,
     EventCloudPreprocessing,
@@ -34,9 +33,7 @@ def build_model(recipe: Recipe, data_set: LabelledSet) -> Classifier:
     model_name = recipe.model.name
     check_domain(model_name, domain_of(model_name), data_set.name, data_set.domain)
     preprocessing = build_preprocessing(recipe)
-    if isinstance(data_set, EventSet | LazyEventSet) and not isinstance(
-        preprocessing, Preprocessing
-    ):
+    if not isinstance(data_set, CloudSet) and not isinstance(preprocessing, Preprocessing):
         sensor = preprocessing.resolution_hw or data_set.resolution_hw
         preprocessing = dataclasses.replace(preprocessing, resolution_hw=sensor)
     torch.manual_seed(recipe.seed)
