@@ -15,12 +15,13 @@ from pcmamba.train.recipe_file import one_line
 def make_parser() -> jsonargparse.ArgumentParser:
     """Make the parser of the action, the set and its options."""
     parser = command_parser(
-        "list: what is supported, and what lies in a folder. check: describe a set and look for "
+        "list: what is supported, and what lies in a folder. info: describe a file of events, read "
+        "with --options of read_events. check: describe a set and look for "
         "faults. prepare: read a set once, so that later starts are instant. show: draw a few "
         "clouds or recordings of each class. speed: how many a second reach a training step."
     )
-    parser.add_argument("action", type=Literal["list", "check", "prepare", "show", "speed"])
-    parser.add_argument("name", nargs="?", help="which data set; for list, the folder to look in")
+    parser.add_argument("action", type=Literal["list", "info", "check", "prepare", "show", "speed"])
+    parser.add_argument("name", nargs="?", help="data set; list: folder to look in; info: file")
     parser.add_argument("root", nargs="?", help="its folder")
     parser.add_argument("--options", type=dict, default={}, help="further options of the set")
     parser.add_argument("--split", type=Literal["test", "train"], default="train")
@@ -33,7 +34,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
 
 
 def run(args: dict[str, Any], argv: list[str]) -> int:
-    """Do one of the five actions; 1 where `check` found a fault."""
+    """Do one of the actions; 1 where `check` found a fault."""
     from pcmamba.data.catalogue import catalogue
     from pcmamba.data.check import make_set
     from pcmamba.data.prepare import PreparedSet
@@ -43,6 +44,8 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
         return 0
     if args["name"] is None:
         raise ValueError(f"name must be given: pcmamba data {args['action']} NAME [ROOT]")
+    if args["action"] == "info":
+        return _describe_recording(args["name"], args["options"])
     dataset = make_set(args["name"], args["root"], **args["options"])
     if args["action"] == "check":
         return _check_data(dataset)
@@ -68,6 +71,16 @@ def _show_data(data_set: Any, args: dict[str, Any]) -> int:
     given = {} if args["per_class"] is None else {"per_class": args["per_class"]}
     save(target, data_set, **given)
     print(f"wrote {target}")
+    return 0
+
+
+def _describe_recording(path: str, options: dict[str, Any]) -> int:
+    from pcmamba.data import read_events
+    from pcmamba.data.recording_report import report_recording
+
+    if "resolution_hw" in options:
+        options = options | {"resolution_hw": tuple(options["resolution_hw"])}
+    print("\n".join(report_recording(read_events(path, **options))))
     return 0
 
 

@@ -69,8 +69,11 @@ def _columns(events: Events) -> dict[str, np.ndarray]:
 
 def _npz(events: Events) -> bytes:
     buffer = io.BytesIO()
-    more = {"t0": np.int64(events.t0), "resolution_hw": np.array(events.resolution_hw)}
-    np.savez_compressed(buffer, **_columns(events), **more)
+    arrays = _columns(events) | {
+        "t0": np.array(events.t0, np.int64),
+        "resolution_hw": np.array(events.resolution_hw),
+    }
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+Column = Sequence[int] | np.ndarray
+
 AEDAT2_CHIPS = {
     "dvs128": "ch.unizh.ini.jaer.chip.retina.DVS128",
     "davis240": "eu.seebetter.ini.chips.davis.DAVIS240C",
@@ -29,7 +31,7 @@ def some_events(
     return x, y, t - t[0], p
 
 
-def bin_bytes(x: Sequence[int], y: Sequence[int], t: Sequence[int], p: Sequence[int]) -> bytes:
+def bin_bytes(x: Column, y: Column, t: Column, p: Column) -> bytes:
     """Pack 40-bit events of N-MNIST; times up to 2^23 - 1."""
     rows = zip(x, y, t, p, strict=True)
     return b"".join(
@@ -39,10 +41,10 @@ def bin_bytes(x: Sequence[int], y: Sequence[int], t: Sequence[int], p: Sequence[
 
 
 def aedat2_bytes(
-    x: Sequence[int],
-    y: Sequence[int],
-    t: Sequence[int],
-    p: Sequence[int],
+    x: Column,
+    y: Column,
+    t: Column,
+    p: Column,
     camera: str,
     *,
     name_it: bool = True,
@@ -62,10 +64,10 @@ def aedat2_bytes(
 
 
 def aedat3_packet(
-    x: Sequence[int],
-    y: Sequence[int],
-    t: Sequence[int],
-    p: Sequence[int],
+    x: Column,
+    y: Column,
+    t: Column,
+    p: Column,
     *,
     valid: Sequence[bool] | None = None,
     spare: int = 0,
@@ -90,10 +92,10 @@ def aedat3_bytes(packets: Sequence[bytes], source: str = "DVS128") -> bytes:
 
 
 def dat_bytes(
-    x: Sequence[int],
-    y: Sequence[int],
-    t: Sequence[int],
-    p: Sequence[int],
+    x: Column,
+    y: Column,
+    t: Column,
+    p: Column,
     resolution_hw: tuple[int, int] | None = None,
     kind: int = 12,
 ) -> bytes:
@@ -114,7 +116,7 @@ def raw_header(encoding: str, resolution_hw: tuple[int, int]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def evt2_bytes(x: Sequence[int], y: Sequence[int], t: Sequence[int], p: Sequence[int]) -> bytes:
+def evt2_bytes(x: Column, y: Column, t: Column, p: Column) -> bytes:
     """Pack words of EVT 2.0; a word of time comes whenever its upper 28 bits change."""
     body, high = b"", -1
     for a, b, c, d in (map(int, row) for row in zip(x, y, t, p, strict=True)):
@@ -125,7 +127,7 @@ def evt2_bytes(x: Sequence[int], y: Sequence[int], t: Sequence[int], p: Sequence
     return body
 
 
-def evt3_bytes(x: Sequence[int], y: Sequence[int], t: Sequence[int], p: Sequence[int]) -> bytes:
+def evt3_bytes(x: Column, y: Column, t: Column, p: Column) -> bytes:
     """Pack words of EVT 3.0: three events or more of one time, row and polarity become vectors."""
     rows = [tuple(map(int, row)) for row in zip(x, y, t, p, strict=True)]
     words: list[tuple[int, int]] = []
