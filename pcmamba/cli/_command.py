@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jsonargparse
 
 if TYPE_CHECKING:
-    from pcmamba.data.structures import CloudSet
+    from pcmamba.data.labelled_set import LabelledSet
 
 USER_ERRORS = (ValueError, OSError, ImportError, NotImplementedError, ArithmeticError)
 
@@ -19,7 +19,7 @@ def command_parser(description: str) -> jsonargparse.ArgumentParser:
     return jsonargparse.ArgumentParser(description=description, exit_on_error=False)
 
 
-def cloud_set_of(args: dict[str, Any], run: Path | None) -> CloudSet:
+def cloud_set_of(args: dict[str, Any], run: Path | None) -> LabelledSet:
     """Load the set that the options name, by default that of the run."""
     from pcmamba.train.datamodule import make_dataset
     from pcmamba.train.recipe import DataConfig

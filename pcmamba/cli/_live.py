@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _line(file: str, answer: StreamPrediction) -> str:
 def _table(file: str, answer: StreamPrediction, top: int) -> Table:
     from rich.table import Table
 
-    title = f"{file}  {answer.end_us / 1e6:.2f} s  frame {answer.frames}"
+    title = f"{Path(file).name}  {answer.end_us / 1e6:.2f} s  frame {answer.frames}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in ("so far", "", "", "this clip"):
         table.add_column(column, justify="left" if column == "" else "right")

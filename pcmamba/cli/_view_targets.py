@@ -67,9 +67,9 @@ def _with_truth(sample: Sample, truth: str) -> Sample:
 
 
 def _answered_files(samples: list[Sample], args: dict[str, Any]) -> list[Sample]:
-    from pcmamba.train.predictor import load
+    from pcmamba.train.predictor import load_of_clouds
 
-    predictor = load(args["model"], args["device"])
+    predictor = load_of_clouds(args["model"], args["device"])
     answered = []
     for file, sample in zip(args["target"], samples, strict=True):
         found = predictor.predict(file, up_axis=args["up_axis"], top=1, seed=args["seed"])
@@ -87,9 +87,9 @@ def _answered_files(samples: list[Sample], args: dict[str, Any]) -> list[Sample]
 def _of_set(args: dict[str, Any], model: str | None) -> list[Sample]:
     from pcmamba.cli._command import cloud_set_of
     from pcmamba.data.structures import CloudSet
-    from pcmamba.train.predictor import find_run, load
+    from pcmamba.train.predictor import find_run, load_of_clouds
 
-    predictor = load(model, args["device"]) if model else None
+    predictor = load_of_clouds(model, args["device"]) if model else None
     cloud_set = cloud_set_of(args, find_run(model) if model else None)
     if not isinstance(cloud_set, CloudSet):
         raise ValueError(f"data must be a set of clouds, got {type(cloud_set).__name__}")

@@ -153,6 +153,20 @@ def load(
     return Predictor(model) if model.domain == "clouds" else EventPredictor(model)
 
 
+def load_of_clouds(
+    path: str | os.PathLike[str], device: str | torch.device | None = None
+) -> Predictor:
+    """Load a trained model of clouds; see `load`.
+
+    Raises:
+        ValueError: It is a model of events.
+    """
+    predictor = load(path, device)
+    if isinstance(predictor, EventPredictor):
+        raise ValueError(f"{path} must be a model of clouds, got {predictor.model.name} of events")
+    return predictor
+
+
 def find_model(path: str | os.PathLike[str]) -> str | Path:
     """Return the model's folder for a run or a saved model, or the name on the hub as it is.
 
