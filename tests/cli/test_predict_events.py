@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -100,8 +101,6 @@ def test_a_terminal_gets_one_table(model, recording, capsys, monkeypatch):
     ],
 )
 def test_options_that_do_not_fit_are_named(model, recording, options, message, capsys):
-    import re
-
     code, _, err = predict(capsys, model, recording, *options)
     assert code in (1, 2)
     assert re.search(message, err), err
