@@ -77,6 +77,8 @@ CPU = [
     Case("lif", "16x65536", passes="fwd+bwd", device="cpu"),
     Case("events_to_voxel_grid", "65536x10x120x160", device="cpu"),
     Case("event_histogram", "65536x10x120x160", device="cpu"),
+    Case("draw_frames", "320000x256x128x128x128x128", device="cpu"),
+    Case("draw_frames", "320000x128x260x346x128x128", device="cpu"),
     Case("pcm_tiny", "4x1024", "fp32", "train", device="cpu"),
 ]
 SLACK_FP32 = 1.5

@@ -66,6 +66,33 @@ def event_histogram(case: Case, dtype: torch.dtype) -> Problem:
 
 
 @builder
+def draw_frames(case: Case, dtype: torch.dtype) -> Problem:
+    """Frames of equally many events, drawn and resized."""
+    function = op("draw_frames")
+    events, frames, height, width, new_height, new_width = case.sizes
+    size_hw = (new_height, new_width)
+
+    def call(values: Inputs, impl: str) -> Sequence[Tensor]:
+        return (function(**values, resolution_hw=(height, width), size_hw=size_hw, impl=impl),)
+
+    def eager(values: Inputs) -> Sequence[Tensor]:
+        x, y, p, offsets = (values[name].long() for name in ("x", "y", "p", "offsets"))
+        frame = torch.repeat_interleave(offsets.diff(), output_size=events)
+        counts = torch.zeros(frames, 2, height, width, device=x.device)
+        counts.index_put_((frame, p, y, x), torch.ones_like(counts[0, 0, 0, 0]), accumulate=True)
+        negative, positive = (counts > 0).unbind(1)
+        drawn = 1.0 - torch.stack([negative, negative | positive, positive], 1).float()
+        return (torch.nn.functional.interpolate(drawn, size=size_hw, mode="bilinear"),)
+
+    inputs = stream(case, events, height, width)
+    del inputs["t"]
+    inputs["offsets"] = torch.arange(frames + 1, device=inputs["x"].device) * events // frames
+    work = (Work(bytes=events * (EVENT_BYTES - 8) + 12 * frames * new_height * new_width),)
+    letters = {"x": "E", "y": "E", "p": "E", "offsets": "B"}
+    return Problem(inputs, call, letters, ("F3HW",), work=work, eager=eager)
+
+
+@builder
 def time_surface(case: Case, dtype: torch.dtype) -> Problem:
     """One surface at the end of the recording."""
     function = op("time_surface")

@@ -35,6 +35,7 @@ SMALL = {
     "events_to_voxel_grid": ("3000x5x20x30",),
     "event_histogram": ("3000x5x20x30",),
     "time_surface": ("3000x20x30",),
+    "draw_frames": ("3000x6x20x30x16x16",),
 }
 # Without gradients: integers, or events.
 FORWARD_ONLY = {
@@ -45,6 +46,7 @@ FORWARD_ONLY = {
     "events_to_voxel_grid",
     "event_histogram",
     "time_surface",
+    "draw_frames",
 }
 
 

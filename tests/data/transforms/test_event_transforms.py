@@ -158,11 +158,11 @@ def test_time_jitter_moves_events_by_its_deviation_and_keeps_each_whole() -> Non
 
 
 def test_shift_events_moves_a_recording_as_one_and_never_wraps() -> None:
-    batch = _part(_batch(), [3] * 100)
-    out = ShiftEvents(2)(dataclasses.replace(batch, index=torch.arange(100)), DRAW)
+    batch = _part(_batch(), [3] * 40)
+    out = ShiftEvents(2)(dataclasses.replace(batch, index=torch.arange(40)), DRAW)
     wanted = _recording(batch, 0)
     steps = set()
-    for row in range(100):
+    for row in range(40):
         found = _recording(out, row)
         match = [
             (dx, dy)
