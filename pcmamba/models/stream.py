@@ -15,6 +15,7 @@ from pcmamba.models.spikmamba import SpikMamba, SpikMambaState
 
 FRAME_US = 50_000
 FRAMEWISE = ("drawn", "histogram")
+COLUMNS = ("x", "y", "t", "p")
 
 _Columns = dict[str, np.ndarray]
 
@@ -149,14 +150,15 @@ class ClipStream:
         return {"frame_us": self.frame_us}
 
     def _take(self, events: EventColumns) -> None:
-        if self._resolution not in (None, tuple(events.resolution_hw)):
+        height, width = events.resolution_hw
+        if self._resolution not in (None, (height, width)):
             raise ValueError(
                 f"resolution_hw must stay {self._resolution}, got {events.resolution_hw}; "
                 "reset() begins another recording"
             )
         if not len(events.t):
             return
-        new = {name: getattr(events, name) for name in ("x", "y", "t", "p")}
+        new = {name: getattr(events, name) for name in COLUMNS}
         new["t"] = new["t"].astype(np.int64) + getattr(events, "t0", 0)
         held = self._held
         if held is None:
@@ -171,19 +173,19 @@ class ClipStream:
                 f"events must not begin before the last piece's end at {self._last_us} us, "
                 f"got {int(new['t'][0])} us"
             )
-        self._resolution, self._last_us = tuple(events.resolution_hw), int(new["t"][-1])
+        self._resolution, self._last_us = (height, width), int(new["t"][-1])
 
     def _advance(self, final: bool) -> StreamPrediction | None:
-        end_us = None
-        for frames, reached_us in self._whole_frames(final):
-            end_us = reached_us
+        ended = None
+        for frames, end_us in self._whole_frames(final):
             with torch.no_grad():
                 if self._place() == 0:
                     before = self._state
                     self._clip = (None, 0) if before is None else (before.pooled, before.frames)
                 _, self._state = self.model(frames, self._state, True)
-        if end_us is not None:
-            self._found = self._prediction(end_us)
+            ended = end_us
+        if ended is not None:
+            self._found = self._prediction(ended)
         return self._found
 
     def _place(self) -> int:
@@ -223,9 +225,9 @@ class ClipStream:
     def _draw(self, bounds: np.ndarray) -> Tensor:
         assert self._held is not None and self._resolution is not None
         part = slice(int(bounds[0]), int(bounds[-1]))
-        columns = (torch.from_numpy(self._held[name][part].copy()) for name in ("x", "y", "t", "p"))
+        x, y, t, p = (torch.from_numpy(self._held[name][part].copy()) for name in COLUMNS)
         offsets = torch.from_numpy(bounds - bounds[0])
-        drawn = self.preprocessing.frames(*columns, offsets, self._resolution)
+        drawn = self.preprocessing.frames(x, y, t, p, offsets, self._resolution)
         return drawn.transpose(0, 1).to(self.model.head.weight.device)
 
     def _prediction(self, end_us: int) -> StreamPrediction:

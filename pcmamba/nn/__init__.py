@@ -16,6 +16,7 @@ from pcmamba.nn.pointwise import LinearNormReLU, NeighbourPool, NormReLU, Residu
 from pcmamba.nn.reorder import take_rows
 from pcmamba.nn.spiking_attention import AttentionState, MapConv, SpikingLinearAttention
 from pcmamba.nn.spiking_mamba import MixerState, Scan, SpikingMamba
+from pcmamba.nn.spikingjelly import from_spikingjelly, to_spikingjelly
 
 __all__ = [
     "IF",
@@ -44,7 +45,9 @@ __all__ = [
     "ScanDirection",
     "SpikingLinearAttention",
     "SpikingMamba",
+    "from_spikingjelly",
     "grid_order",
     "patch_centres",
     "take_rows",
+    "to_spikingjelly",
 ]
