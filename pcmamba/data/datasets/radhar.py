@@ -13,6 +13,7 @@ and the sign of its velocity is the polarity.
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,12 +77,22 @@ class _Radar(NamedTuple):
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Window:
-    events: Events
+class RadarWindow(NamedTuple):
+    """60 frames of a recording, without their garbage.
+
+    Attributes:
+        points: (n, 5) float32 x, y, z, velocity and intensity, in order of time.
+        microseconds: (n,) int64 time of each point's frame, from the recording's start.
+        label: Its class.
+        name: Its name in the set.
+        recording: The recording it is cut from.
+    """
+
+    points: np.ndarray
+    microseconds: np.ndarray
     label: int
     name: str
-    group: str
+    recording: str
 
 
 @DATASETS.register("radhar")
@@ -131,26 +142,35 @@ class RadHar:
             ValueError: Unknown split, or a file that holds something else; the file is named.
             FileNotFoundError: A folder is missing.
         """
-        check_split(split, SPLITS)
-        root = find_folder(self.root, ("Train/*/*.npz",), URL)
-        files = _list(root, split)
-        radars = [_read(file.path) for file in files]
-        windows = [
-            w for f, r in zip(files, radars, strict=True) for w in self._cut(r, f.label, f.name)
-        ]
-        pairs = [(f.name, n) for f, r in zip(files, radars, strict=True) for n in r.notes]
-        said = f"{len(files):,} recordings in windows of {WINDOW} frames, view {self.view}"
+        windows, notes = self.windows(split)
+        count = len({window.recording for window in windows})
+        said = f"{count:,} recordings in windows of {WINDOW} frames, view {self.view}"
         return EventSet.from_recordings(
-            [window.events for window in windows],
+            [self._draw(window.points, window.microseconds) for window in windows],
             [window.label for window in windows],
             class_names=CLASS_NAMES,
             ids=tuple(window.name for window in windows),
             name="radhar",
             split=split,
             resolution_hw=self.resolution_hw,
-            groups=tuple(window.group for window in windows),
-            notes=(said, f"polarity is {self.polarity} of velocity", *gather_notes(pairs)),
+            groups=tuple(window.recording for window in windows),
+            notes=(said, f"polarity is {self.polarity} of velocity", *notes),
         )
+
+    def windows(self, split: str) -> tuple[list[RadarWindow], list[str]]:
+        """Read the points of a split's windows as they are measured, and what was left out.
+
+        Raises:
+            ValueError: As `load`.
+            FileNotFoundError: As `load`.
+        """
+        check_split(split, SPLITS)
+        root = find_folder(self.root, ("Train/*/*.npz",), URL)
+        files = _list(root, split)
+        radars = [_read(file.path) for file in files]
+        windows = [w for f, r in zip(files, radars, strict=True) for w in _cut(r, f.label, f.name)]
+        pairs = [(f.name, n) for f, r in zip(files, radars, strict=True) for n in r.notes]
+        return windows, gather_notes(pairs)
 
     def check(self) -> list[str]:
         """Load both splits and describe them."""
@@ -165,14 +185,6 @@ class RadHar:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write_fake(path, np.random.default_rng([label, number]), label)
         return cls(root)
-
-    def _cut(self, radar: _Radar, label: int, name: str) -> Iterator[_Window]:
-        count = (int(radar.frame[-1]) + 1) // WINDOW
-        bounds = np.searchsorted(radar.frame, np.arange(count + 1) * WINDOW)
-        for number in range(count):
-            part = slice(bounds[number], bounds[number + 1])
-            events = self._draw(radar.points[part], radar.microseconds[part])
-            yield _Window(events, label, f"{name}#{number:02d}", name)
 
     def _draw(self, points: np.ndarray, microseconds: np.ndarray) -> Events:
         """Return every point as an event in every panel."""
@@ -207,6 +219,14 @@ def _list(root: Path, split: str) -> list[Labelled]:
         for path in paths:
             files.append(Labelled(path, label, path.relative_to(root).with_suffix("").as_posix()))
     return files
+
+
+def _cut(radar: _Radar, label: int, name: str) -> Iterator[RadarWindow]:
+    count = (int(radar.frame[-1]) + 1) // WINDOW
+    bounds = np.searchsorted(radar.frame, np.arange(count + 1) * WINDOW)
+    for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        points, microseconds = radar.points[begin:end], radar.microseconds[begin:end]
+        yield RadarWindow(points, microseconds, label, f"{name}#{number:02d}", name)
 
 
 def _read(path: Path) -> _Radar:
