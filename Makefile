@@ -5,11 +5,12 @@ VENV ?= .venv
 PYTEST_ARGS ?= -n auto
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types events scatter clean
+.PHONY: help demo gallery test lint types events scatter clean
 
 help:
 	@echo "make demo     install, train pcm_nano on synthetic shapes, evaluate, predict, draw"
 	@echo "make test     install the test tools too, check style and types, run all tests"
+	@echo "make gallery  make docs/gallery.md and its pictures from a run (RUN=folder, or a new one)"
 	@echo "make events   add the event packages (tonic, aedat, expelliarmus, spikingjelly)"
 	@echo "make scatter  add torch-scatter, built against the installed torch"
 	@echo "make clean    remove the virtual environment and caches"
@@ -17,6 +18,10 @@ help:
 demo:
 	PYTHON="$(PYTHON)" sh tools/setup.sh "$(VENV)" viz
 	"$(BIN)/python" tools/demo.py
+
+gallery:
+	PYTHON="$(PYTHON)" sh tools/setup.sh "$(VENV)" viz
+	"$(BIN)/python" tools/gallery.py $(if $(RUN),--run "$(RUN)")
 
 test:
 	PYTHON="$(PYTHON)" sh tools/setup.sh "$(VENV)" dev

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcmamba.data.events import Events
+from pcmamba.viz.palette import LABELS
 
-BRIGHTER, DARKER = (0, 114, 178), (213, 94, 0)
+BRIGHTER, DARKER = LABELS[0], LABELS[5]
 PARTS = 4
 MOST_PIXELS = 160  # of a part's longer side
 GAP = 4
@@ -49,7 +50,7 @@ def _draw(events: Events, start: int, end: int) -> NDArray[np.uint8]:
     some = total[total > 0]
     strength = np.clip(total / (3.0 * some.mean() if len(some) else 1.0), 0.0, 1.0) ** 0.5
     share = counts[1] / np.maximum(total, 1.0)
-    ink = share[..., None] * np.array(BRIGHTER) + (1 - share[..., None]) * np.array(DARKER)
+    ink = share[..., None] * BRIGHTER + (1 - share[..., None]) * DARKER
     mixed = 255.0 + strength[..., None] * (ink - 255.0)
     small = np.rint(mixed).astype(np.uint8)
     enlarge = max(MOST_PIXELS // max(small.shape[:2]), 1)

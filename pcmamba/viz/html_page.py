@@ -10,6 +10,11 @@ from typing import Any
 
 import jinja2
 
+from pcmamba.viz.palette import LABELS
+
+# Blue and orange lie furthest apart, so that the first two lines of a chart do.
+COLORS = LABELS[[0, 5, 2, 1, 3, 4]].tolist()
+
 
 def render_page(template: str, **context: Any) -> str:
     """Fill a template of `pcmamba/viz/templates`; texts are escaped, missing names are errors."""
@@ -41,6 +46,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["colors"] = COLORS
     environment.filters["percent"] = _percent
     environment.filters["size"] = _size
     return environment

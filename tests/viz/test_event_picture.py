@@ -30,7 +30,7 @@ def test_each_part_shows_its_own_events_in_the_colour_of_their_polarity():
     blue, orange = first[0, 0].astype(int), second[0, 5 * scale].astype(int)
     # The same hue, mixed with white.
     for seen, ink in ((blue, BRIGHTER), (orange, DARKER)):
-        shares = (255 - seen) / (255 - np.array(ink))
+        shares = (255 - seen) / (255 - ink.astype(int))
         assert np.ptp(shares) < 0.02
         assert shares.min() > 0.5
     assert (third[7 * scale, 0] < 255).any()
