@@ -70,7 +70,7 @@ def push(progress: Array, dice: Dice) -> Track:
     """Near the camera and go away again."""
     way = out_and_back(progress)
     aside, down = dice.uniform(-0.15, 0.15), dice.uniform(-0.15, 0.15)
-    return Track(aside * way, down * way, 1.0 + dice.uniform(0.7, 1.1) * way)
+    return Track(aside * way, down * way, 1.0 + dice.uniform(1.0, 1.6) * way)
 
 
 @STROKES.register("wave")
@@ -85,19 +85,19 @@ def wave(progress: Array, dice: Dice) -> Track:
 def circle(progress: Array, dice: Dice) -> Track:
     """Go once around, in either direction, from anywhere on the circle."""
     turns = 1.0 if dice.chance(0.5) else -1.0
-    return _around(turns, dice.uniform(0.6, 0.8), ease(progress), dice)
+    return _around(turns, dice.uniform(0.5, 0.7), ease(progress), dice.uniform(0.0, 1.0))
 
 
 @STROKES.register("circle_clockwise")
 def circle_clockwise(progress: Array, dice: Dice) -> Track:
-    """Go once around, clockwise as the camera sees it."""
-    return _around(1.0, dice.uniform(0.9, 1.1), progress, dice)
+    """Go once around from below, clockwise as the camera sees it."""
+    return _around(1.0, dice.uniform(0.9, 1.1), progress, _below(dice))
 
 
 @STROKES.register("circle_counterclockwise")
 def circle_counterclockwise(progress: Array, dice: Dice) -> Track:
-    """Go once around, counter-clockwise as the camera sees it."""
-    return _around(-1.0, dice.uniform(0.9, 1.1), progress, dice)
+    """Go once around from below, counter-clockwise as the camera sees it."""
+    return _around(-1.0, dice.uniform(0.9, 1.1), progress, _below(dice))
 
 
 def _aside(width: float, progress: Array, dice: Dice) -> Track:
@@ -105,7 +105,11 @@ def _aside(width: float, progress: Array, dice: Dice) -> Track:
     return Track(width * way, dice.uniform(-0.3, 0.3) * way * way, np.ones_like(way))
 
 
-def _around(turns: float, radius: float, progress: Array, dice: Dice) -> Track:
-    start = dice.uniform(0.0, 1.0)
+def _below(dice: Dice) -> float:
+    """Draw where a circle begins, in turns: its lowest place, more or less."""
+    return dice.uniform(0.1, 0.4)
+
+
+def _around(turns: float, radius: float, progress: Array, start: float) -> Track:
     x, y = cos_sin(start + turns * progress)  # y runs downwards: growing angles are clockwise
     return Track(radius * (x - x[0]), radius * (y - y[0]), np.ones_like(x))
