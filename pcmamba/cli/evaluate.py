@@ -34,6 +34,7 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
     """Measure, print the table, write figures, predictions and, if asked for, the page."""
     from pcmamba.train.evaluate import evaluate
     from pcmamba.train.predictor import find_run, load
+    from pcmamba.train.spiking import spiking_report
 
     if args["out"] and args["report"]:
         raise ValueError(f"out must not be given beside report, got {args['out']}")
@@ -49,13 +50,19 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
             progress=advance,
         )
     print(f"{report.table()}\n\n{report.protocol}\n{figures(report)}")
+    spikes = spiking_report(model, cloud_set, args["batch_size"])
+    if spikes is not None:
+        print(f"\n{spikes.text()}")
     if args["report"] is not None:
         from pcmamba.train.html_report import save_evaluation_report
 
-        written = save_evaluation_report(Path(args["report"]), report, model, cloud_set, run)
+        written = save_evaluation_report(
+            Path(args["report"]), report, model, cloud_set, run, spikes
+        )
     else:
         out = args["out"] or (run / "evaluation" if run else None)
         written = report.save(Path(out)) if out else []
+        written += spikes.save(Path(out)) if out and spikes else []
     for path in written:
         print(f"wrote {path}")
     return 0

@@ -79,15 +79,20 @@ class SpikingReport:
         """Return everything for JSON."""
         return {**asdict(self), "totals": self.totals, "warnings": self.warnings, "note": NOTE}
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write spikes.json, neurons.csv and energy.csv."""
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write spikes.json, neurons.csv and energy.csv; return their paths."""
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         listed = ("layer", "rate", "silent_share", "warning")
         neurons = [{name: getattr(row, name) for name in listed} for row in self.neurons]
-        _write(place / "spikes.json", json.dumps(self.as_dict(), indent=2) + "\n")
-        _write(place / "neurons.csv", _csv(neurons))
-        _write(place / "energy.csv", _csv([asdict(row) for row in self.work]))
+        contents = {
+            "spikes.json": json.dumps(self.as_dict(), indent=2) + "\n",
+            "neurons.csv": _csv(neurons),
+            "energy.csv": _csv([asdict(row) for row in self.work]),
+        }
+        for name, text in contents.items():
+            _write(place / name, text)
+        return [place / name for name in contents]
 
     def text(self) -> str:
         """Return the tables for a terminal."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pcmamba.data.labelled_set import LabelledSet
 from pcmamba.models import Classifier
+from pcmamba.models.spiking_report import SpikingReport
 from pcmamba.train.evaluate import Report, read_report
 from pcmamba.train.report_evaluation import evaluation_facts, evaluation_parts, hardest_samples
 from pcmamba.train.report_run import (
@@ -21,6 +22,7 @@ from pcmamba.train.report_run import (
     versions_of_run,
 )
 from pcmamba.train.run_folder import read_recipe_of
+from pcmamba.train.spiking import spiking_facts
 from pcmamba.viz.html_page import png_uri
 from pcmamba.viz.report_page import ReportPage, save_report_page
 from pcmamba.viz.sample_picture import sample_png
@@ -34,6 +36,7 @@ def save_evaluation_report(
     model: Classifier,
     data_set: LabelledSet,
     run: Path | None = None,
+    spikes: SpikingReport | None = None,
 ) -> list[Path]:
     """Write an evaluation's files and `report.html`, which shows them all; return their paths.
 
@@ -43,16 +46,21 @@ def save_evaluation_report(
         model: What was evaluated.
         data_set: What it was evaluated on.
         run: The run that the model is from, whose curves and recipe are shown too.
+        spikes: What the model's neurons did, for a spiking one.
 
     Raises:
         ImportError: matplotlib is missing.
     """
-    paths = report.save(folder)
+    paths = [*report.save(folder), *(spikes.save(folder) if spikes else ())]
     page = ReportPage(
         title=f"{model.name or type(model).__name__} on {data_set.name}",
         protocol=report.protocol,
-        facts=[*evaluation_facts(report), size_fact(model)],
-        notes=data_set.notes,
+        facts=[
+            *evaluation_facts(report),
+            size_fact(model),
+            *(spiking_facts(spikes) if spikes else ()),
+        ],
+        notes=(*data_set.notes, *(spikes.warnings if spikes else ())),
         charts=[] if run is None else curves(run),
         **evaluation_parts(report),
         samples=hardest_samples(report.predictions, _pictures(data_set, model)),

@@ -40,6 +40,9 @@ HOLDS = {
     RESULT: "what the run came to",
     f"{MODEL}/model.safetensors": "the weights",
     f"{MODEL}/config.json": "the architecture, classes and preprocessing",
+    "spikes.json": "firing rates, operations and energy of every layer",
+    "neurons.csv": "firing rate of each layer of neurons",
+    "energy.csv": "operations and energy of each layer with products",
 }
 
 
