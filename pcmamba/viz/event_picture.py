@@ -13,11 +13,11 @@ from pcmamba.viz.palette import LABELS
 BRIGHTER, DARKER = LABELS[0], LABELS[5]
 PARTS = 4
 MOST_PIXELS = 160  # of a part's longer side
-GAP = 4
+GAP, BETWEEN = 4, 228  # pixels between the parts, and their grey
 
 
 def event_parts(events: Events, parts: int = PARTS) -> NDArray[np.uint8]:
-    """Draw a recording's parts with equal numbers of events, in a square of two rows.
+    """Draw a recording's parts with equal numbers of events, in two rows, read as text is.
 
     Blue where it gets brighter, orange where it gets darker, both mixed where both happen; the
     more events, the stronger, up to three times the mean of the pixels that have any.
@@ -33,7 +33,7 @@ def event_parts(events: Events, parts: int = PARTS) -> NDArray[np.uint8]:
     pictures = [_draw(events, int(a), int(b)) for a, b in itertools.pairwise(bounds)]
     columns = -(-parts // 2)
     height, width, _ = pictures[0].shape
-    sheet = np.full((2 * height + GAP, columns * (width + GAP) - GAP, 3), 255, np.uint8)
+    sheet = np.full((2 * height + GAP, columns * (width + GAP) - GAP, 3), BETWEEN, np.uint8)
     for number, picture in enumerate(pictures):
         top, left = number // columns * (height + GAP), number % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
