@@ -92,6 +92,21 @@ def _reset(h: Any, threshold: Any, rest: Any, hard: bool) -> Any:
     return h - spike * threshold
 
 
+# The rows of a stretch are cut out first: only loops over whole arrays of one axis are compiled to
+# vector instructions, since an index such as [t, low + i] might be negative and count from the end.
+
+
+@njit(cache=True, error_model="numpy")
+def _fire(
+    x: Array, v: Array, spikes: Array,
+    tau: Any, threshold: Any, rest: Any, hard: bool, decay: bool,
+) -> None:  # fmt: skip
+    for i in range(len(v)):
+        h = _charge(v[i], x[i], tau, rest, decay)
+        spikes[i] = _F(1.0) if h >= threshold else _F(0.0)
+        v[i] = _reset(h, threshold, rest, hard)
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def _forward(
     x: Array, v: Array, spikes: Array, v_seq: Array,
@@ -101,13 +116,11 @@ def _forward(
     for task in prange((neurons + TASK - 1) // TASK):
         low = task * TASK
         high = min(low + TASK, neurons)
+        now = v[low:high]
         for t in range(len(x)):
-            for i in range(low, high):
-                h = _charge(v[i], x[t, i], tau, rest, decay)
-                spikes[t, i] = _F(1.0) if h >= threshold else _F(0.0)
-                v[i] = _reset(h, threshold, rest, hard)
+            _fire(x[t, low:high], now, spikes[t, low:high], tau, threshold, rest, hard, decay)
             if len(v_seq):
-                v_seq[t, low:high] = v[low:high]
+                v_seq[t, low:high] = now
 
 
 @njit(cache=True, error_model="numpy")
@@ -134,6 +147,32 @@ def _slopes(u: Array, surrogate: int, alpha: Any) -> None:
             u[i] = _F(1.0 / np.sqrt(np.pi)) * alpha * np.exp(-(z * z))
 
 
+@njit(cache=True, error_model="numpy")
+def _charge_again(
+    x: Array, v: Array, potential: Array,
+    tau: Any, threshold: Any, rest: Any, hard: bool, decay: bool,
+) -> None:  # fmt: skip
+    for i in range(len(v)):
+        potential[i] = _charge(v[i], x[i], tau, rest, decay)
+        v[i] = _reset(potential[i], threshold, rest, hard)
+
+
+@njit(cache=True, error_model="numpy")
+def _step_back(
+    potential: Array, slope: Array, grad_spike: Array, carry: Array, dx: Array,
+    tau: Any, threshold: Any, rest: Any, hard: bool, decay: bool, detach: bool,
+) -> None:  # fmt: skip
+    for i in range(len(carry)):
+        h, later, e = potential[i], carry[i], grad_spike[i]
+        if not detach:
+            e += later * rest - later * h if hard else -(later * threshold)
+        kept = _F(0.0) if hard and h >= threshold else later
+        charged = e * slope[i] + kept
+        leaked = charged / tau
+        dx[i] = leaked if decay else charged
+        carry[i] = charged - leaked
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
 def _backward(
     x: Array, v0: Array, grad_spikes: Array, grad_v_seq: Array, dx: Array, carry: Array,
@@ -143,27 +182,20 @@ def _backward(
     steps, neurons = x.shape
     for task in prange((neurons + TASK - 1) // TASK):
         low = task * TASK
-        width = min(TASK, neurons - low)
-        potential = np.empty((steps, width), np.float32)
-        v = v0[low : low + width].copy()
+        high = min(low + TASK, neurons)
+        potential = np.empty((steps, high - low), np.float32)
+        v = v0[low:high].copy()
         for t in range(steps):
-            for i in range(width):
-                h = _charge(v[i], x[t, low + i], tau, rest, decay)
-                potential[t, i] = h
-                v[i] = _reset(h, threshold, rest, hard)
-        slope = np.zeros(TASK, np.float32)
+            _charge_again(x[t, low:high], v, potential[t], tau, threshold, rest, hard, decay)
+        slope, none = np.zeros(TASK, np.float32), np.zeros(TASK, np.float32)
+        later = carry[low:high]
         for t in range(steps - 1, -1, -1):
-            slope[:width] = potential[t] - threshold
+            slope[: high - low] = potential[t] - threshold
             _slopes(slope, surrogate, alpha)
             if len(grad_v_seq):
-                carry[low : low + width] += grad_v_seq[t, low : low + width]
-            for i in range(width):
-                h, later = potential[t, i], carry[low + i]
-                e = grad_spikes[t, low + i] if len(grad_spikes) else _F(0.0)
-                if not detach:
-                    e += later * rest - later * h if hard else -(later * threshold)
-                kept = _F(0.0) if hard and h >= threshold else later
-                charged = e * slope[i] + kept
-                leaked = charged / tau
-                dx[t, low + i] = leaked if decay else charged
-                carry[low + i] = charged - leaked
+                later += grad_v_seq[t, low:high]
+            grad = grad_spikes[t, low:high] if len(grad_spikes) else none
+            _step_back(
+                potential[t], slope, grad, later, dx[t, low:high],
+                tau, threshold, rest, hard, decay, detach,
+            )  # fmt: skip

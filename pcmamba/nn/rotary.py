@@ -8,8 +8,8 @@ from torch import Tensor
 BASE = 10000.0
 
 
-def rotary_tables(height: int, width: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Return the cosines and the signed sines (height width, C) that `rotate` takes.
+def rotary_table(height: int, width: int, channels: int) -> Tensor:
+    """Return the turns (height width, C / 2, 2) that `rotate` takes: cosine and sine of each pair.
 
     Channels (2j, 2j + 1) are a pair. The first C/4 pairs turn by row * 10000^(-j / (C/4)), the
     others by the column alike.
@@ -32,11 +32,13 @@ def rotary_tables(height: int, width: int, channels: int) -> tuple[Tensor, Tenso
     rows = rows[:, None].expand(height, width, half)
     angles = torch.cat([rows, columns[None].expand(height, width, half)], dim=-1)
     angles = angles.reshape(height * width, 2 * half)
-    sine = torch.stack([-angles.sin(), angles.sin()], dim=-1).flatten(1)
-    return angles.cos().repeat_interleave(2, dim=1).float(), sine.float()
+    return torch.stack([angles.cos(), angles.sin()], dim=-1).float()
 
 
-def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn each pair (a, b) of x (..., N, C) to (a cos - b sin, a sin + b cos)."""
-    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-    return x * cosine + swapped * sine
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Turn each pair (a, b) of x (..., N, C) to (a cos - b sin, a sin + b cos), as complex numbers.
+
+    Works in float32 and float64, which `table` must share with x.
+    """
+    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * torch.view_as_complex(table)).flatten(-2)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pcmamba.nn.neuron import LIF, Neuron
 from pcmamba.nn.norm_neuron import NormNeuron, Rectifier
-from pcmamba.nn.rotary import rotary_tables, rotate
+from pcmamba.nn.rotary import rotary_table, rotate
 
 FLOOR = 1e-6
 
@@ -77,8 +77,8 @@ class SpikingLinearAttention(nn.Module):
         self.out_proj = nn.Linear(channels, channels)
         self.grid_hw = grid_hw
         self.turns: Tensor | None
-        tables = torch.stack(rotary_tables(*grid_hw, channels)) if rope else None
-        self.register_buffer("turns", tables, persistent=False)
+        turns = rotary_table(*grid_hw, channels) if rope else None
+        self.register_buffer("turns", turns, persistent=False)
 
     def forward(
         self, x: Tensor, grid_hw: tuple[int, int], state: AttentionState | None = None
@@ -125,8 +125,8 @@ class SpikingLinearAttention(nn.Module):
             return x
         turns = self.turns
         if grid_hw != self.grid_hw:
-            turns = torch.stack(rotary_tables(*grid_hw, x.shape[-1])).to(x.device)
-        return rotate(x, *turns.to(x.dtype))
+            turns = rotary_table(*grid_hw, x.shape[-1]).to(x.device)
+        return rotate(x, turns.to(x.dtype))
 
 
 class MapConv(nn.Conv2d):
