@@ -20,6 +20,7 @@ demo:
 
 test:
 	PYTHON="$(PYTHON)" sh tools/setup.sh "$(VENV)" dev
+	sh tools/setup_display.sh
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy"
