@@ -25,6 +25,7 @@ gallery:
 
 test:
 	PYTHON="$(PYTHON)" sh tools/setup.sh "$(VENV)" dev
+	sh tools/setup_display.sh
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/mypy"

@@ -10,6 +10,7 @@ import jsonargparse
 
 from pcmamba.cli._command import command_parser
 from pcmamba.train.recipe import EvaluationData
+from pcmamba.train.recipe_file import one_line
 
 if TYPE_CHECKING:
     from pcmamba.viz.sample import Sample
@@ -100,7 +101,17 @@ def _coloring(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show(samples: list[Sample], args: dict[str, Any]) -> int:
-    print("no window can be opened: saving pictures instead", file=sys.stderr)
-    for path in save(samples, Path("view.png"), args):
-        print(f"wrote {path}")
+    """Open a window; where none opens, say why and save a picture instead."""
+    from pcmamba.viz.scene import make_scene
+    from pcmamba.viz.window import show_window
+
+    shown = {"order": args["order"], "line": args["line"], **_coloring(args)}
+    # A mistake is to be told here, not by the process of the window.
+    make_scene(samples[0], args["color"], **shown)
+    try:
+        show_window(samples, mode=args["color"], **shown)
+    except (ImportError, OSError) as error:
+        print(f"pcmamba: {one_line(error)}; drawn to a file instead", file=sys.stderr)
+        for path in save(samples, Path("view.png"), args):
+            print(f"wrote {path}")
     return 0

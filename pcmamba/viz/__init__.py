@@ -1,1 +1,7 @@
-"""Pictures of clouds and predictions."""
+"""Pictures, pages and windows of clouds and predictions."""
+
+from __future__ import annotations
+
+from pcmamba.viz.show import Figure, show
+
+__all__ = ["Figure", "show"]
