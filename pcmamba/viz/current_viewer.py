@@ -9,7 +9,7 @@ import numpy as np
 from pcmamba.viz.camera import Camera
 from pcmamba.viz.geometry import cloud_of, line_of, placed
 from pcmamba.viz.render import default_point_size
-from pcmamba.viz.scene import ramp_colors
+from pcmamba.viz.scene import ramp_colors, triple
 from pcmamba.viz.stepper import HELP, Stepper
 
 WIDTH, HEIGHT = 1280, 860
@@ -128,7 +128,7 @@ class _Window:
         if legend is not None:
             self.legend.add_child(gui.Label(legend.title))
             if legend.ramp is not None:
-                steps = [tuple(int(c) for c in color) for color in ramp_colors(legend, 9)[::-1]]
+                steps = [triple(color) for color in ramp_colors(legend, 9)[::-1]]
                 words = [legend.high, *[""] * 7, legend.low]
                 rows = [(word, color) for word, color in zip(words, steps, strict=True)]
         for name, color in rows[:MOST_ROWS]:
@@ -175,7 +175,7 @@ def _row(name: str, color: tuple[int, int, int], em: float) -> Any:
     import open3d.visualization.gui as gui
 
     row = gui.Horiz(0.5 * em)
-    patch = np.full((round(em), round(em), 3), color, np.uint8)
+    patch: Any = np.full((round(em), round(em), 3), color, np.uint8)
     row.add_child(gui.ImageWidget(open3d.geometry.Image(patch)))
     row.add_child(gui.Label(name))
     return row

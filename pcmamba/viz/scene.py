@@ -212,7 +212,7 @@ def _error(sample: Sample) -> Drawn:
         wrong = np.full(len(sample), sample.class_name != sample.predicted_class)
     colors = np.where(wrong[:, None], WRONG, RIGHT)
     share = f"wrong ({wrong.mean():.1%})"
-    legend = Legend("points", ("right", share), (_triple(RIGHT[0]), _triple(WRONG[0])))
+    legend = Legend("points", ("right", share), (triple(RIGHT[0]), triple(WRONG[0])))
     return (Panel(sample.points, colors),), legend
 
 
@@ -231,7 +231,7 @@ def _labels(sample: Sample, mode: str, palette: str) -> Drawn:
     )
     present = np.unique(np.concatenate(list(given.values()))).tolist()
     names = tuple(sample.name_of(label) for label in present)
-    colors = tuple(_triple(table[k % len(table)] if k >= 0 else UNLABELLED) for k in present)
+    colors = tuple(triple(table[k % len(table)] if k >= 0 else UNLABELLED) for k in present)
     return panels, Legend(mode, names, colors)
 
 
@@ -250,11 +250,12 @@ def _classes(sample: Sample) -> Drawn:
         for name, side in given.items()
     )
     shown = sorted(set(number.values()))
-    names, colors = tuple(known[k] for k in shown), tuple(_triple(table[k]) for k in shown)
+    names, colors = tuple(known[k] for k in shown), tuple(triple(table[k]) for k in shown)
     return panels, Legend("class", names, colors)
 
 
-def _triple(color: Sequence[int] | Bytes) -> tuple[int, int, int]:
+def triple(color: Sequence[int] | Bytes) -> tuple[int, int, int]:
+    """Return a colour of three bytes as plain integers."""
     red, green, blue = (int(channel) for channel in color)
     return red, green, blue
 

@@ -38,7 +38,7 @@ class Display:
         self.environment = {**os.environ, "DISPLAY": self.name}
         self.environment.pop("WAYLAND_DISPLAY", None)
 
-    def window(self, title: str, seconds: float = 120) -> str:
+    def window(self, title: str, seconds: float = 240) -> str:
         """Wait for a window and return its number."""
         return wait_for(lambda: self._call("search", "--name", title).split()[-1:], seconds)[0]
 
@@ -78,7 +78,7 @@ class Display:
         self.server.wait(20)
 
 
-def wait_for(ask, seconds: float = 60):
+def wait_for(ask, seconds: float = 120):
     """Ask until the answer is true and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -31,6 +31,7 @@ BALL = Sample(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("viewer", window.VIEWERS)
 def test_a_window_opens_draws_obeys_keys_saves_and_closes(viewer, display, tmp_path):
     pytest.importorskip("open3d")
@@ -53,7 +54,7 @@ def test_a_window_opens_draws_obeys_keys_saves_and_closes(viewer, display, tmp_p
         display.press(opened, "c")
         wait_for(lambda: not display.shows(LABELS[1], 2000))
         display.press(opened, "q")
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     except BaseException:
         print((tmp_path / "out").read_text(), (tmp_path / "err").read_text())
         raise
@@ -99,6 +100,7 @@ def test_a_failing_viewer_gives_way_to_the_legacy_one_and_then_to_a_message(monk
         window.show_window([CUBE], mode="part")
 
 
+@pytest.mark.slow
 def test_a_crash_of_the_driver_ends_the_window_alone(tmp_path, monkeypatch):
     """Neither viewer finds this display; both end by themselves and the caller goes on."""
     pytest.importorskip("open3d")
