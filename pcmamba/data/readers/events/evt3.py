@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from pcmamba.data.readers.events.base import RawEvents, unwrap
-from pcmamba.data.readers.events.words import at, last_before
+from pcmamba.data.readers.events.base import RawEvents
 
 # The upper 4 bits of a word.
 _Y, _X, _BASE_X, _VECTOR_12, _VECTOR_8, _TIME_LOW, _TIME_HIGH = 0, 2, 3, 4, 5, 6, 8
-_KNOWN = (_Y, _X, _BASE_X, _VECTOR_12, _VECTOR_8, _TIME_LOW, _TIME_HIGH)
-_TIME_BITS = 12  # of each half
-_LANES = np.arange(12)
-_POLARITY = 1 << 11
+_HALF_TURN = 1 << 11  # of the 12 bits of each half of time
 
 
 def parse_evt3(body: bytes) -> RawEvents:
@@ -25,70 +22,76 @@ def parse_evt3(body: bytes) -> RawEvents:
     """
     if len(body) % 2:
         raise ValueError(f"expected 2 bytes a word behind the header, got {len(body)} bytes")
-    words = np.frombuffer(body, "<u2").astype(np.int64)
-    kind, value = words >> 12, words & 0xFFF
-    source, lane = _events(kind, value)
-    row, time = last_before(kind == _Y), _time_words(kind, value)
-    column, base = _columns(kind, value)
-    known = (row[source] >= 0) & (time.index[source] >= 0) & (base[source] >= 0)
-    early = len(source) - int(known.sum())
-    source, lane = source[known], lane[known]
+    words = np.frombuffer(body, "<u2").astype(np.uint16, copy=False)
+    size = _count(words)
+    x, y = np.empty(size, np.int32), np.empty(size, np.int16)
+    t, p = np.empty(size, np.int64), np.empty(size, np.uint8)
+    early, others, turns = _decode(words, x, y, t, p)
     notes = [f"{early:,} events before the first time, row or base left out"] if early else []
-    others = int((~np.isin(kind, _KNOWN)).sum())
     if others:
         notes.append(f"{others:,} words of other kinds left out")
-    if time.turns:
-        notes.append(f"times ran over 2^24 us {time.turns} times and were carried on")
-    x, y = column[source] + lane, value[row[source]] & 0x7FF
-    p = (value[base[source]] & _POLARITY) > 0
-    t = time.value[time.index[source]]
-    return RawEvents(x.astype(np.int32), y.astype(np.int16), t, p.astype(np.uint8), notes=notes)
+    if turns:
+        notes.append(f"times ran over 2^24 us {turns} times and were carried on")
+    kept = slice(0, size - early)
+    return RawEvents(x[kept], y[kept], t[kept], p[kept], notes=notes)
 
 
-def _events(kind: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the word that each event comes from, in order, and its place in a vector, or 0."""
-    vectors = np.flatnonzero((kind == _VECTOR_12) | (kind == _VECTOR_8))
-    mask = value[vectors] & np.where(kind[vectors] == _VECTOR_12, 0xFFF, 0xFF)
-    bits = (mask[:, None] >> _LANES) & 1
-    number = (kind == _X).astype(np.int64)
-    number[vectors] = bits.sum(axis=1)
-    source = np.repeat(np.arange(len(kind)), number)
-    lane = np.zeros(len(source), np.int64)
-    lane[kind[source] != _X] = np.nonzero(bits)[1]
-    return source, lane
+@njit(cache=True)
+def _count(words: np.ndarray) -> int:
+    """Return the number of events that words hold."""
+    size = 0
+    for word in words:
+        kind = word >> 12
+        if kind == _X:
+            size += 1
+        elif kind in (_VECTOR_12, _VECTOR_8):
+            lanes = 12 if kind == _VECTOR_12 else 8
+            for lane in range(lanes):
+                size += (word >> lane) & 1
+    return size
 
 
-def _columns(kind: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the column that each word starts from, and the word that told it and the polarity.
+@njit(cache=True)
+def _decode(
+    words: np.ndarray, x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray
+) -> tuple[int, int, int]:
+    """Fill the columns; return events left out, words of other kinds, and overflows of time.
 
-    A vector starts where the one before it ended, so many columns behind the last base.
+    The upper half of time is repeated as it is between lower halves, which changes nothing; a new
+    one begins at a lower half of 0. A vector starts where the one before it ended.
     """
-    width = np.where(kind == _VECTOR_12, 12, np.where(kind == _VECTOR_8, 8, 0))
-    passed = np.cumsum(width) - width
-    base = last_before(kind == _BASE_X)
-    column = (at(value, base) & 0x7FF) + passed - at(passed, base)
-    single = kind == _X
-    own = np.arange(len(kind))
-    return np.where(single, value & 0x7FF, column), np.where(single, own, base)
-
-
-class _Times:
-    """Time after each word that changes it, microseconds, and which of them holds at each word."""
-
-    def __init__(self, value: np.ndarray, index: np.ndarray, turns: int) -> None:
-        self.value, self.index, self.turns = value, index, turns
-
-
-def _time_words(kind: np.ndarray, value: np.ndarray) -> _Times:
-    """Join both halves of time. A new upper half begins at a lower half of 0.
-
-    The upper half is repeated as it is between lower halves; then nothing changes.
-    """
-    is_high = kind == _TIME_HIGH
-    high, turns = unwrap(value[is_high], _TIME_BITS)
-    told = np.cumsum(is_high)  # upper halves so far
-    new = is_high.copy()
-    new[is_high] = np.diff(high, prepend=-1) != 0
-    is_low = (kind == _TIME_LOW) & (told > 0)
-    now = high[np.maximum(told - 1, 0)] << _TIME_BITS if len(high) else np.zeros_like(value)
-    return _Times(np.where(is_low, now | value, now), last_before(new | is_low), turns)
+    high = row = base = -1
+    now = polarity = end = early = others = turns = 0
+    for word in words:
+        kind, value = np.int64(word) >> 12, np.int64(word) & 0xFFF
+        if kind == _TIME_LOW:
+            if high >= 0:
+                now = (turns << 24) | (high << 12) | value
+        elif kind == _TIME_HIGH:
+            if high >= 0 and value < high - _HALF_TURN:
+                turns += 1
+            elif high >= 0 and value > high + _HALF_TURN and turns > 0:
+                turns -= 1  # a late one
+            if value != high:
+                high, now = value, (turns << 24) | (value << 12)
+        elif kind == _Y:
+            row = value & 0x7FF
+        elif kind in (_X, _VECTOR_12, _VECTOR_8):
+            if kind == _X:
+                lanes, mask, column, on = 1, 1, value & 0x7FF, value >> 11
+            else:
+                lanes = 12 if kind == _VECTOR_12 else 8
+                mask, column, on = value & ((1 << lanes) - 1), base, polarity
+                base = base + lanes if base >= 0 else base
+            known = high >= 0 and row >= 0 and column >= 0
+            for lane in range(lanes):
+                if (mask >> lane) & 1 and known:
+                    x[end], y[end], t[end], p[end] = column + lane, row, now, on
+                    end += 1
+                elif (mask >> lane) & 1:
+                    early += 1
+        elif kind == _BASE_X:
+            base, polarity = value & 0x7FF, value >> 11
+        else:
+            others += 1
+    return early, others, turns
