@@ -63,7 +63,7 @@ def _decode(
     high = row = base = -1
     now = polarity = end = early = others = turns = 0
     for word in words:
-        kind, value = np.int64(word) >> 12, np.int64(word) & 0xFFF
+        kind, value = int(word) >> 12, int(word) & 0xFFF
         if kind == _TIME_LOW:
             if high >= 0:
                 now = (turns << 24) | (high << 12) | value
