@@ -1,4 +1,4 @@
-"""`pcmamba view`: see a cloud, a data set, a prediction or a run, in a window or as a file."""
+"""`pcmamba view`: see clouds, recordings, data sets, predictions and runs, in a window or file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ KINDS = (".png", ".ply", ".html", ".gif", ".mp4")
 def make_parser() -> jsonargparse.ArgumentParser:
     """Make the parser of what is seen, how it is coloured and where it goes."""
     parser = command_parser(
-        "See clouds in a window, or with --save as a file: png, ply (labelled), html (one page to "
-        "turn them in, offline), gif or mp4 (a turntable)."
+        "See clouds and recordings of events in a window, or with --save as a file: png, ply "
+        "(labelled), html (one page to turn them in, offline), gif or mp4 (a turntable)."
     )
     parser.add_argument(
-        "target", nargs="*", metavar="TARGET", help="files of clouds, or one run; or --data.name"
+        "target",
+        nargs="*",
+        metavar="TARGET",
+        help="files of clouds or recordings, or one run; or --data.name",
     )
     parser.add_argument("--color", default="auto", help="class, part, height, error, confidence, "
                         "sequence or color; default: what says most")  # fmt: skip
@@ -49,6 +52,13 @@ def make_parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--up-axis", type=Literal["x", "y", "z"] | None, help="default: what the file says, else z"
     )
+    parser.add_argument("--events", action="store_true", help="the files are recordings of events; "
+                        ".aedat, .aedat4, .bin, .dat and .raw are without it")  # fmt: skip
+    parser.add_argument("--form", type=Literal["cloud", "strip", "player"], default="cloud",
+                        help="recordings: a cloud of (x, t, y), frames in a row (png), or a page "
+                        "that plays them, with --model's answers over time (html)")  # fmt: skip
+    parser.add_argument("--frames", type=int, default=8, help="strip: how many")
+    parser.add_argument("--window", type=float, default=1.0, help="player: seconds of an answer")
     parser.add_argument("--save", help=f"a file instead of a window: {', '.join(KINDS)}")
     parser.add_argument("--size", type=int | None, help="pixels an edge of a picture")
     parser.add_argument("--device", type=str | None, help="default: a GPU if there is one")
@@ -59,9 +69,18 @@ def run(args: dict[str, Any], argv: list[str]) -> int:
     """Collect what is to be seen, then show or save it."""
     if args["save"] and Path(args["save"]).suffix.lower() not in KINDS:
         raise ValueError(f"save must end in one of {', '.join(KINDS)}, got {args['save']}")
+    from pcmamba.cli._view_events import recordings_of, samples_of, save_recordings
     from pcmamba.cli._view_targets import collect
 
-    samples = collect(args)
+    recordings = recordings_of(args)
+    if args["form"] != "cloud":
+        if not recordings or not args["save"]:
+            lacking = "recordings of events" if not recordings else "--save"
+            raise ValueError(f"form must be cloud without {lacking}, got {args['form']}")
+        for path in save_recordings(recordings, Path(args["save"]), args):
+            print(f"wrote {path}")
+        return 0
+    samples = samples_of(recordings) or collect(args)
     if args["save"]:
         for path in save(samples, Path(args["save"]), args):
             print(f"wrote {path}")

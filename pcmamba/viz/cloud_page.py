@@ -6,18 +6,14 @@ bytes, so that a page of a million points stays small and is drawn in one call.
 
 from __future__ import annotations
 
-import base64
-import html
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pcmamba.viz.page_data import PageData, fill_template
 from pcmamba.viz.palette import by_value
 from pcmamba.viz.sample import Sample
 from pcmamba.viz.save import replace_file
@@ -54,41 +50,14 @@ def cloud_page(
     """
     if not samples:
         raise ValueError("samples must hold at least one, got none")
-    data = _Data()
+    data = PageData()
     first = make_scene(samples[0], color, order=order, depth=depth, palette=palette)
     entries = [
         _entry(data, sample, order, depth, palette, most_points // len(samples))
         for sample in samples
     ]
     meta = {"mode": first.mode, "order": order, "line": line, "samples": entries}
-    home = files("pcmamba.viz") / "templates"
-    parts = {
-        "PAGE_TITLE": html.escape(first.title or "pcmamba"),
-        # "<" inside a script could close it.
-        "PAGE_META": json.dumps(meta, separators=(",", ":")).replace("<", "\\u003c"),
-        "PAGE_SCRIPT": home.joinpath("cloud_page.js").read_text(encoding="utf-8"),
-        "PAGE_DATA": data.text(),
-    }
-    template = home.joinpath("cloud_page.html").read_text(encoding="utf-8")
-    return re.sub("|".join(parts), lambda found: parts[found[0]], template)
-
-
-class _Data:
-    """Arrays end to end, each at a multiple of four bytes; a place is [type, offset, length]."""
-
-    def __init__(self) -> None:
-        self.content = bytearray()
-
-    def add(self, values: np.ndarray, kind: str) -> list[Any]:
-        """Append values as u1, u2, i4 or u4, little-endian, and return their place."""
-        self.content += b"\0" * (-len(self.content) % 4)
-        place = [kind, len(self.content), int(values.size)]
-        self.content += np.ascontiguousarray(values, f"<{kind}").tobytes()
-        return place
-
-    def text(self) -> str:
-        """Return the arrays in base64."""
-        return base64.b64encode(self.content).decode()
+    return fill_template("cloud_page", first.title or "pcmamba", meta, data)
 
 
 def thin(sample: Sample, most: int) -> tuple[Sample, np.ndarray | None]:
@@ -107,7 +76,7 @@ def thin(sample: Sample, most: int) -> tuple[Sample, np.ndarray | None]:
 
 
 def _entry(
-    data: _Data, sample: Sample, order: str, depth: int | None, palette: str, most: int
+    data: PageData, sample: Sample, order: str, depth: int | None, palette: str, most: int
 ) -> dict[str, Any]:
     """Return what the page has to know of one sample; its arrays go to the data."""
     sample, kept = thin(sample, most)
@@ -142,7 +111,7 @@ def _entry(
     }
 
 
-def _place(data: _Data, points: np.ndarray) -> dict[str, Any]:
+def _place(data: PageData, points: np.ndarray) -> dict[str, Any]:
     """Pack coordinates as 16-bit steps of the longest extent, from the lowest corner."""
     low = points.min(axis=0).astype(np.float64)
     size = points.max(axis=0) - low
@@ -155,7 +124,7 @@ def _place(data: _Data, points: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _mode(data: _Data, scene: Scene) -> dict[str, Any]:
+def _mode(data: PageData, scene: Scene) -> dict[str, Any]:
     """Return what the page needs to colour by one thing: colours, captions and the legend."""
     said: dict[str, Any] = {"title": "", "table": []}
     said["panels"] = [_colors(data, panel, said["table"]) for panel in scene.panels]
@@ -168,7 +137,7 @@ def _mode(data: _Data, scene: Scene) -> dict[str, Any]:
     return {**said, "names": list(zip(legend.names, legend.colors, strict=True))}
 
 
-def _colors(data: _Data, panel: Panel, table: list[list[int]]) -> dict[str, Any]:
+def _colors(data: PageData, panel: Panel, table: list[list[int]]) -> dict[str, Any]:
     """Pack colours as a byte each into the table that the panels share, else as three bytes."""
     packed = panel.colors.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     found, index = np.unique(packed, return_inverse=True)
@@ -183,7 +152,7 @@ def _ramp(name: str) -> list[list[int]]:
     return by_value(np.arange(_STEPS), name).tolist()
 
 
-def _labels(data: _Data, sample: Sample) -> dict[str, list[Any]]:
+def _labels(data: PageData, sample: Sample) -> dict[str, list[Any]]:
     given = {"label": sample.labels, "predicted": sample.predicted_labels}
     return {word: data.add(values, "i4") for word, values in given.items() if values is not None}
 

@@ -74,7 +74,8 @@ def draw_strip(events: Events, frames: int) -> np.ndarray:
     typical = float(total[total > 0].mean()) if total.any() else 1.0
     full = 1 - np.exp(-2 * total / typical)
     brighter = counts[:, 1] / np.maximum(total, 1)
-    colour = np.array(DARKER) + brighter[..., None] * (np.array(BRIGHTER) - np.array(DARKER))
+    darkest, brightest = DARKER.astype(np.float64), BRIGHTER.astype(np.float64)
+    colour = darkest + brighter[..., None] * (brightest - darkest)
     pictures = 255 + full[..., None] * (colour - 255)
     repeat = -(-_LEAST_PIXELS // pictures.shape[2])
     pictures = pictures.repeat(repeat, axis=1).repeat(repeat, axis=2)

@@ -19,6 +19,7 @@ class Sample:
         labels: (N,) int64 true labels, below 0 where a point has none, or None.
         predicted_labels: (N,) int64, or None.
         label_names: Name of each label; empty: the numbers are the names.
+        label_kind: What labels are, in a word: "part", "polarity", ….
         class_name: True class of the cloud, or None.
         predicted_class: Class that a model gives it, or None.
         class_names: All classes, in the order that gives each its colour.
@@ -35,6 +36,7 @@ class Sample:
     labels: np.ndarray | None = None
     predicted_labels: np.ndarray | None = None
     label_names: tuple[str, ...] = ()
+    label_kind: str = "part"
     class_name: str | None = None
     predicted_class: str | None = None
     class_names: tuple[str, ...] = ()

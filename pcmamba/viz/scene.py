@@ -232,7 +232,8 @@ def _labels(sample: Sample, mode: str, palette: str) -> Drawn:
     present = np.unique(np.concatenate(list(given.values()))).tolist()
     names = tuple(sample.name_of(label) for label in present)
     colors = tuple(triple(table[k % len(table)] if k >= 0 else UNLABELLED) for k in present)
-    return panels, Legend(mode, names, colors)
+    title = sample.label_kind if mode == "part" else mode
+    return panels, Legend(title, names, colors)
 
 
 def _classes(sample: Sample) -> Drawn:
