@@ -23,7 +23,7 @@ def epoch_line(row: dict[str, float], max_epochs: int) -> str:
     if "val/accuracy" in row:
         parts.append(f"val {row['val/accuracy']:6.1%}")
     if "samples_per_second" in row:
-        parts.append(f"{row['samples_per_second']:.0f} clouds/s")
+        parts.append(f"{row['samples_per_second']:.0f} samples/s")
     return "  ".join(parts)
 
 
