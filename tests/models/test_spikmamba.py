@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pcmamba.models import create_model
+from pcmamba.models.spiking_report import measure_spikes
 from pcmamba.nn import LIF, Neuron, grid_order
 from pcmamba.nn.rotary import rotary_table, rotate
 from pcmamba.nn.spiking_attention import Windows, attend
@@ -118,6 +119,24 @@ def test_one_draw_drops_a_branch_for_a_whole_clip() -> None:
     assert kept.unique().tolist() == [0.0, 2.0]
 
 
+def mixer_rates(model: nn.Module) -> list[float]:
+    settle(model, clips(8))
+    rates = {row.layer: row.rate for row in measure_spikes(model, [(clips(4),)]).neurons}
+    return [rate for name, rate in rates.items() if ".mixer." in name]
+
+
+def test_fresh_narrow_models_fire_where_small_weights_silence_the_mixer() -> None:
+    torch.manual_seed(0)
+    model = create_model("spikmamba_small", 5, **{**SMALL, "channels": 64})
+    assert min(mixer_rates(model)) > 0.01
+    for block in model.blocks:
+        for part in (block.attention, block.mixer):
+            for layer in part.children():
+                if isinstance(layer, nn.Linear):
+                    nn.init.trunc_normal_(layer.weight, std=0.02)
+    assert max(mixer_rates(model)) == 0.0
+
+
 def test_attention_by_hand() -> None:
     torch.manual_seed(0)
     q, k, v = (torch.rand(2, 5, 8, dtype=torch.float64) + 1 for _ in range(3))
@@ -198,6 +217,7 @@ def test_other_sizes_at_test_time() -> None:
         torch.testing.assert_close(model(long), sum(parts) / 2, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_compiles_without_a_graph_break() -> None:
     model, frames = small(window=3, order="hilbert", depth=1).train(), clips()
     results = []
