@@ -9,20 +9,16 @@ from pcmamba.data.event_set import EventSet
 from pcmamba.ops import event_histogram
 
 
-def nearest_neighbour(
-    known: Tensor, known_labels: Tensor, asked: Tensor, asked_labels: Tensor, power: int
-) -> float:
-    """Return the share of right answers, 0 to 1.
+def nearest_labels(known: Tensor, labels: Tensor, asked: Tensor, power: int) -> Tensor:
+    """Return the label of the nearest known example, (Q,) int64.
 
     Args:
         known: (S, C) float32.
-        known_labels: (S,) int64.
+        labels: (S,) int64 of the known.
         asked: (Q, C) float32.
-        asked_labels: (Q,) int64.
         power: Distances are sums of differences to this power: 1 or 2.
     """
-    nearest = torch.cdist(asked, known, p=float(power)).argmin(dim=1)
-    return float((known_labels[nearest] == asked_labels).float().mean())
+    return labels[torch.cdist(asked, known, p=float(power)).argmin(dim=1)]
 
 
 def time_sums(events: EventSet) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from pcmamba.data.datasets import DATASETS
 from pcmamba.data.datasets.gestures import Gestures
 from pcmamba.data.event_set import EventSet
 from pcmamba.data.gestures import GESTURES, Sensor
-from pcmamba.testing.floor import nearest_neighbour, time_sums
+from pcmamba.testing.floor import nearest_labels, time_sums
 
 COLUMNS = ("x", "y", "t", "p")
 
@@ -101,17 +101,20 @@ def test_polarity_does_not_favour_a_direction() -> None:
     assert 35 <= sum(first) <= 65
 
 
-def test_pictures_without_time_do_not_give_the_class_away() -> None:
+def test_pictures_without_time_tell_the_pair_at_most() -> None:
     # tools/gestures_floor.py asks the whole set.
-    gestures = Gestures(train_size=1000, test_size=200)
+    gestures = Gestures(train_size=800, test_size=200)
     train, test = gestures.load("train"), gestures.load("test")
     known, asked = time_sums(train), time_sums(test)
-    scores = {
-        (name, power): nearest_neighbour(known[name], train.labels, asked[name], test.labels, power)
-        for name in known
-        for power in (1, 2)
-    }
-    assert 0.2 < max(scores.values()) <= 0.5, scores
+    for name in known:
+        for power in (1, 2):
+            told = nearest_labels(known[name], train.labels, asked[name], power)
+            right, pair = told == test.labels, told // 2 == test.labels // 2
+            assert right.float().mean() > 0.2  # the pictures are not empty
+            if "centred" not in name:
+                assert right.float().mean() <= 0.5
+            # Of a pair, either is right half the time: within three standard deviations.
+            assert abs(right[pair].float().mean() - 0.5) < 1.5 / int(pair.sum()) ** 0.5
 
 
 @pytest.mark.parametrize(
