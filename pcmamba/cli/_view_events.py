@@ -1,4 +1,4 @@
-"""What `pcmamba view` does with recordings of events: a cloud, a strip of frames, or a player."""
+"""What `pcmamba view` makes of recordings: clouds, strips of frames, players, spike rasters."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pcmamba.data.events import Events
+    from pcmamba.train.event_predictor import EventPredictor
     from pcmamba.viz.event_player import Answers
     from pcmamba.viz.sample import Sample
 
-FORMS = ("cloud", "strip", "player")
 ALWAYS = (".aedat", ".aedat4", ".bin", ".bs2", ".dat", ".raw")  # extensions of nothing else
 STEPS = 40
 
@@ -56,14 +56,14 @@ def samples_of(recordings: list[Events]) -> list[Sample]:
 
 
 def save_recordings(recordings: list[Events], path: Path, args: dict[str, Any]) -> list[Path]:
-    """Write a strip or a player of each recording.
+    """Write a strip, a player or a raster of each recording.
 
     Raises:
-        ValueError: The form does not fit the kind of file.
+        ValueError: The form does not fit the kind of file, or a raster has no spiking model.
     """
     from pcmamba.viz.save import numbered
 
-    wanted = {"strip": ".png", "player": ".html"}[args["form"]]
+    wanted = {"strip": ".png", "raster": ".png", "player": ".html"}[args["form"]]
     if path.suffix.lower() != wanted:
         raise ValueError(f"save must end in {wanted} for a {args['form']}, got {path}")
     paths = list(numbered(path, len(recordings)))
@@ -72,6 +72,8 @@ def save_recordings(recordings: list[Events], path: Path, args: dict[str, Any]) 
             from pcmamba.viz.event_strip import save_event_strip
 
             save_event_strip(target, events, args["frames"])
+        elif args["form"] == "raster":
+            _save_raster(target, events, args)
         else:
             from pcmamba.viz.event_player import save_event_player
 
@@ -80,15 +82,31 @@ def save_recordings(recordings: list[Events], path: Path, args: dict[str, Any]) 
     return paths
 
 
-def _answers(events: Events, args: dict[str, Any]) -> Answers:
-    """Ask the model about the window that ends at each of some times."""
+def _predictor(args: dict[str, Any]) -> EventPredictor:
     from pcmamba.train.event_predictor import EventPredictor
     from pcmamba.train.predictor import load
-    from pcmamba.viz.event_player import Answers
 
+    if not args["model"]:
+        raise ValueError(f"model must be given for a {args['form']}: --model CKPT")
     predictor: Any = load(args["model"], args["device"])
     if not isinstance(predictor, EventPredictor):
         raise ValueError(f"model must be of events, got {predictor.model.name}")
+    return predictor
+
+
+def _save_raster(target: Path, events: Events, args: dict[str, Any]) -> None:
+    from pcmamba.viz.spike_raster import save_spike_raster
+
+    predictor = _predictor(args)
+    title = f"{predictor.model.name} on {events.source}"
+    save_spike_raster(target, predictor.spikes(events), title=title)
+
+
+def _answers(events: Events, args: dict[str, Any]) -> Answers:
+    """Ask the model about the window that ends at each of some times."""
+    from pcmamba.viz.event_player import Answers
+
+    predictor = _predictor(args)
     names = tuple(predictor.model.class_names)
     window = round(args["window"] * 1e6)
     times, rows = [], []

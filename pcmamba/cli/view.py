@@ -54,9 +54,11 @@ def make_parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--events", action="store_true", help="the files are recordings of events; "
                         ".aedat, .aedat4, .bin, .dat and .raw are without it")  # fmt: skip
-    parser.add_argument("--form", type=Literal["cloud", "strip", "player"], default="cloud",
-                        help="recordings: a cloud of (x, t, y), frames in a row (png), or a page "
-                        "that plays them, with --model's answers over time (html)")  # fmt: skip
+    forms = Literal["cloud", "strip", "player", "raster"]
+    parser.add_argument("--form", type=forms, default="cloud",
+                        help="recordings: a cloud of (x, t, y), frames in a row (png), a page that "
+                        "plays them, with --model's answers over time (html), or the spikes "
+                        "of --model (png)")  # fmt: skip
     parser.add_argument("--frames", type=int, default=8, help="strip: how many")
     parser.add_argument("--window", type=float, default=1.0, help="player: seconds of an answer")
     parser.add_argument("--save", help=f"a file instead of a window: {', '.join(KINDS)}")

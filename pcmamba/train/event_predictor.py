@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from pcmamba.data.events import Events
 from pcmamba.data.readers.events import read_events
 from pcmamba.models import Classifier
 from pcmamba.models.spikmamba import SpikMamba
+from pcmamba.nn.spike_trains import spike_trains
 from pcmamba.train.graph import GraphedForward
 from pcmamba.train.inputs import evaluation_transforms, in_words
 from pcmamba.train.prediction import Prediction, best_classes
@@ -101,6 +103,23 @@ class EventPredictor:
         from pcmamba.models.stream import ClipStream
 
         return ClipStream(self.model, frame_us=frame_us, frame_events=frame_events)
+
+    def spikes(self, recording: Recording, **reading: Any) -> dict[str, np.ndarray]:
+        """Return what the neurons of a spiking model do on a whole recording.
+
+        Args:
+            recording: See `predict`.
+            **reading: See `predict`.
+
+        Returns:
+            For each layer of neurons by its name (T, 1, …) bool: who fired in which frame.
+
+        Raises:
+            ValueError: As `predict`, or the model has no neurons.
+        """
+        events = open_recording(recording, **reading)
+        trains = spike_trains(self.model, *self.prepare(events).inputs)
+        return {name.removesuffix(".neuron"): fired.cpu().numpy() for name, fired in trains.items()}
 
     def prepare(self, events: Events) -> Any:
         """Return the batch of one recording as the model is called with it."""

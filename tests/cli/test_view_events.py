@@ -8,6 +8,7 @@ import pytest
 from pcmamba.cli import main
 from pcmamba.data.event_writers import write_events
 from pcmamba.data.events import Events
+from pcmamba.models import create_model
 
 GESTURES = ["--data.name=gestures", "--data.options={train_size: 10, test_size: 10, side: 16}"]
 
@@ -39,10 +40,20 @@ def test_recordings_of_a_set(tmp_path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s-1.png", "s-2.png"]
 
 
+def test_spikes_of_a_model(recording, tmp_path) -> None:
+    model = create_model("spikmamba_small", 3, in_channels=2, image_hw=(16, 16), channels=8)
+    model.preprocessing = model.default_preprocessing()
+    model.save_pretrained(tmp_path / "model")
+    argv = ["view", str(recording), "--events", "--form=raster", f"--model={tmp_path / 'model'}"]
+    assert main([*argv, f"--save={tmp_path / 'r.png'}"]) == 0
+    assert (tmp_path / "r.png").stat().st_size > 1000
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["--form=strip", "--save=a.html"], "save must end in .png for a strip"),
+        (["--form=raster", "--save=a.png"], "model must be given for a raster"),
         (["--form=player"], "form must be cloud without --save"),
         (["--index", "10", "--save=a.png"], "index must be 0 to 9, got 10"),
     ],
