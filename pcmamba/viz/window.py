@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import subprocess
@@ -31,8 +32,8 @@ def show_window(samples: Sequence[Sample], **options: Any) -> None:
     """
     if importlib.util.find_spec("open3d") is None:
         raise ImportError("the window needs open3d: pip install 'pcmamba[viz]'")
-    if sys.platform.startswith("linux") and not has_display():
-        raise OSError("the window needs a display, DISPLAY and WAYLAND_DISPLAY are not set")
+    if sys.platform.startswith("linux") and not os.environ.get("WAYLAND_DISPLAY"):
+        _check_x_display(os.environ.get("DISPLAY"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "samples.npz"
         write_samples(path, samples, options)
@@ -45,9 +46,19 @@ def show_window(samples: Sequence[Sample], **options: Any) -> None:
     raise OSError(f"no window opens ({'; '.join(said)})")
 
 
-def has_display() -> bool:
-    """Tell whether a display is named in the environment."""
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+def _check_x_display(name: str | None) -> None:
+    """Raise OSError for an X display that is not named or does not answer.
+
+    On one that does not answer, Open3D's current viewer would run without a window for ever.
+    """
+    if not name:
+        raise OSError("the window needs a display, DISPLAY and WAYLAND_DISPLAY are not set")
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    opened = x11.XOpenDisplay(name.encode())
+    if not opened:
+        raise OSError(f"the window needs a display, {name} does not answer")
+    x11.XCloseDisplay(ctypes.c_void_p(opened))
 
 
 def _run(viewer: str, path: Path) -> tuple[int, str]:

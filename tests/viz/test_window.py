@@ -83,7 +83,7 @@ def test_without_open3d_the_message_says_what_to_install(monkeypatch):
 
 
 def test_a_failing_viewer_gives_way_to_the_legacy_one_and_then_to_a_message(monkeypatch):
-    monkeypatch.setenv("DISPLAY", ":1")
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     tried = []
 
     def run(viewer, path):
@@ -100,12 +100,13 @@ def test_a_failing_viewer_gives_way_to_the_legacy_one_and_then_to_a_message(monk
         window.show_window([CUBE], mode="part")
 
 
-@pytest.mark.slow
-def test_a_crash_of_the_driver_ends_the_window_alone(tmp_path, monkeypatch):
-    """Neither viewer finds this display; both end by themselves and the caller goes on."""
+@pytest.mark.skipif(sys.platform != "linux", reason="asks an X display")
+def test_a_display_that_does_not_answer_is_a_message(monkeypatch):
+    """Open3D's current viewer would run without a window for ever."""
     pytest.importorskip("open3d")
     monkeypatch.setenv("DISPLAY", ":9999")
-    with pytest.raises(OSError, match="no window opens"):
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(OSError, match="needs a display, :9999 does not answer"):
         window.show_window([CUBE])
 
 
