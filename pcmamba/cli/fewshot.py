@@ -24,7 +24,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
         "an entry of it. With --against the same overrides hold for both recipes, but for those "
         "of the model, which are the first one's."
     )
-    known = ", ".join(name for name in list_recipes() if name.startswith("fewshot/"))
+    known = ", ".join(name for name in list_recipes() if name.startswith("few_shot/"))
     parser.add_argument("recipe", help=f"a YAML file or a recipe: {known}, or any that classifies")
     parser.add_argument("--way", type=int, default=5, help="classes of a fold")
     parser.add_argument("--shot", type=int, default=10, help="training clouds of a class")

@@ -44,10 +44,13 @@ def tiny_recipe() -> Callable[..., Recipe]:
 def tiny_run(tiny_recipe, tmp_path_factory) -> Path:
     from pcmamba.train.run import train
 
-    # As in the tests that compare with it, which run with poisoned memory: summing in another
-    # order would change the last bits.
-    before = torch.are_deterministic_algorithms_enabled()
+    # As in the tests that compare with it, which run with poisoned memory and in one thread (this
+    # fixture is older than `one_thread` where the first test of all asks for it): summing in
+    # another order would change the last bits.
+    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_num_threads(1)
     folder = train(tiny_recipe(tmp_path_factory.mktemp("runs") / "tiny")).folder
     torch.use_deterministic_algorithms(before)
+    torch.set_num_threads(threads)
     return folder

@@ -99,10 +99,10 @@ def test_folds_are_drawn_from_whatever_the_recipe_trains_on(recipe):
     assert drawn.options["base_options"] == recipe.data.options
     wanted = {"way": 10, "shot": 20, "fold": 4, "query": 20, "seed": 3}
     assert {k: drawn.options[k] for k in wanted} == wanted
-    shipped = fold_recipe(load_recipe("fewshot/hymamba"), protocol, 0, None)
+    shipped = fold_recipe(load_recipe("few_shot/hymamba"), protocol, 0, None)
     assert shipped.data.options["base"] == "modelnet40"
     assert shipped.data.val_fraction == 0
-    pickles = load_recipe("fewshot/hymamba", ["--data.name=modelnet_fewshot"])
+    pickles = load_recipe("few_shot/hymamba", ["--data.name=modelnet_fewshot"])
     pickles = dataclasses.replace(pickles, data=dataclasses.replace(pickles.data, options={}))
     options = fold_recipe(pickles, protocol, 2, None).data.options
     assert options == {"way": 10, "shot": 20, "fold": 2}
