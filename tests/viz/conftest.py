@@ -78,7 +78,7 @@ class Display:
         self.server.wait(20)
 
 
-def wait_for(ask, seconds: float = 120):
+def wait_for(ask, seconds: float = 240):
     """Ask until the answer is true and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -32,6 +32,7 @@ BALL = Sample(
 
 
 @pytest.mark.slow
+@pytest.mark.timing  # drawn in software: beside other tests it may take minutes
 @pytest.mark.parametrize("viewer", window.VIEWERS)
 def test_a_window_opens_draws_obeys_keys_saves_and_closes(viewer, display, tmp_path):
     pytest.importorskip("open3d")
