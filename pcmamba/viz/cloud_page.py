@@ -21,6 +21,7 @@ from pcmamba.viz.scene import Panel, Scene, default_mode, make_scene, modes_of, 
 
 MOST_POINTS = 1_000_000
 MOST_ORDERED = 200_000
+MOST_LINE = 100_000  # a line through more is a fog that takes long to draw
 ORDERS = ("hilbert", "z", "cts-xyz")
 _STEPS = 256
 
@@ -44,6 +45,7 @@ def cloud_page(
     """Return a self-contained page: samples to step through, colourings and orders to choose.
 
     Above `most_points` over all samples, each is thinned, always to the same points, with a note.
+    The line is off at first above 100,000 points.
 
     Raises:
         ValueError: There is no sample, or a colouring, order or palette is unknown.
@@ -56,7 +58,12 @@ def cloud_page(
         _entry(data, sample, order, depth, palette, most_points // len(samples))
         for sample in samples
     ]
-    meta = {"mode": first.mode, "order": order, "line": line, "samples": entries}
+    meta = {
+        "mode": first.mode,
+        "order": order,
+        "line": line and entries[0]["count"] <= MOST_LINE,
+        "samples": entries,
+    }
     return fill_template("cloud_page", first.title or "pcmamba", meta, data)
 
 

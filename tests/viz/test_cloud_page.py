@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import replace
@@ -92,12 +93,20 @@ def browse(page: Path, folder: Path, *options: str) -> tuple[str, str]:
     command = [browser, "--headless", "--no-sandbox", "--use-angle=swiftshader"]
     command += ["--enable-unsafe-swiftshader", "--hide-scrollbars", "--window-size=800,600"]
     command += ["--disable-background-networking", "--no-first-run", "--enable-logging=stderr"]
-    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000"]
+    command += [f"--user-data-dir={folder / 'profile'}"]
     # Every name leads nowhere: a request would be an error on the console.
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", *options, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, "\n".join(console)
+    # Its own processes keep the pipes open: they must end with it.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        document, complaints = process.communicate(timeout=180)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    console = [line for line in complaints.splitlines() if "CONSOLE" in line]
+    return document, "\n".join(console)
 
 
 def facts(document: str) -> dict[str, str]:
@@ -115,7 +124,8 @@ def test_the_page_works_in_a_browser_without_errors_or_network(tmp_path):
     assert (console, said["errors"], said["requests"]) == ("", "", "0")
     assert (said["points"], said["mode"]) == (str(len(cube)), "part")
     assert int(said["drawn"]) >= 1
-    browse(tmp_path / "a.html", tmp_path, f"--screenshot={tmp_path / 'a.png'}")
+    picture = f"--screenshot={tmp_path / 'a.png'}"
+    browse(tmp_path / "a.html", tmp_path, picture, "--virtual-time-budget=20000")
     pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB"))
     for color in LABELS[:2]:
         assert (pixels == color).all(axis=2).sum() > 1000
