@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from pcmamba.viz.stepper import HELP, Stepper
 WIDTH, HEIGHT = 1280, 860
 PICK_PIXELS = 12
 MOST_ROWS = 24
+# Seconds to go on drawing after a change: a single picture may still show what was before, and
+# would stay until the next event.
+SETTLING = 1.0
 
 
 def show(stepper: Stepper) -> None:
@@ -53,6 +57,7 @@ class _Window:
             self.window.add_child(child)
         self.window.set_on_layout(self._layout)
         self.window.set_on_key(self._key)
+        self.window.set_on_tick_event(self._tick)
         self._fill(reset=True)
 
     def _layout(self, _: Any) -> None:
@@ -82,6 +87,7 @@ class _Window:
             self._fill(reset=names[event.key] in "np")
         elif names[event.key] == "s":
             self.picked.text = f" wrote {self.stepper.written[-1]}"
+            self._refresh()
         return True
 
     def _fill(self, reset: bool) -> None:
@@ -108,7 +114,7 @@ class _Window:
             self._look()
         self.words.text = "\n".join(f" {line}" for line in self.stepper.words())
         self._fill_legend()
-        self.window.set_needs_layout()
+        self._refresh()
 
     def _look(self) -> None:
         box = self.widget.scene.bounding_box
@@ -167,7 +173,18 @@ class _Window:
     def _say(self, words: str) -> None:
         print(words, flush=True)
         self.picked.text = f" {words}"
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Lay out, and draw for a while."""
         self.window.set_needs_layout()
+        self.fresh_until = time.monotonic() + SETTLING
+
+    def _tick(self) -> bool:
+        if time.monotonic() > self.fresh_until:
+            return False
+        self.widget.force_redraw()
+        return True
 
 
 def _row(name: str, color: tuple[int, int, int], em: float) -> Any:
