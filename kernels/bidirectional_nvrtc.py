@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from pcmamba.kernels import _nvrtc
-from pcmamba.kernels.selective_scan_nvrtc import (
+from pcmamba.kernels._scan_branch_nvrtc import (
     TYPES,
     Branch,
     Gradients,
     as_float,
     checkpoint_shape,
     make_branch,
-    scan_bwd,
-    scan_fwd,
 )
+from pcmamba.kernels.selective_scan_bwd_nvrtc import scan_bwd
+from pcmamba.kernels.selective_scan_fwd_nvrtc import scan_fwd
 from pcmamba.kernels.sum_parts_nvrtc import sum_parts
 
 __all__ = ["checkpoint_shape", "conv_bwd", "conv_fwd", "core_bwd", "core_fwd", "make_branch"]

@@ -9,7 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pcmamba.kernels import _nvrtc, bidirectional_nvrtc, selective_scan_nvrtc
+from pcmamba.kernels import (
+    _nvrtc,
+    _scan_branch_nvrtc,
+    bidirectional_nvrtc,
+    selective_scan_nvrtc,
+)
 from pcmamba.ops.bidirectional_core import CoreBranch, bidirectional_core
 from pcmamba.ops.selective_scan import selective_scan_reference
 from tests.kernels.cuda_emulation import EmulatedKernel, has_compiler
@@ -108,9 +113,9 @@ def test_scan(
 def test_scan_in_parts_without_a_gate(
     emulated: None, many: bool, reverse: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selective_scan_nvrtc, "FEWEST_BLOCKS", 10**4)
-    monkeypatch.setattr(selective_scan_nvrtc, "SHORTEST_PART", 16)
-    monkeypatch.setattr(selective_scan_nvrtc, "FEWEST_BLOCKS_OF_MANY", 0 if many else 10**9)
+    monkeypatch.setattr(_scan_branch_nvrtc, "FEWEST_BLOCKS", 10**4)
+    monkeypatch.setattr(_scan_branch_nvrtc, "SHORTEST_PART", 16)
+    monkeypatch.setattr(_scan_branch_nvrtc, "FEWEST_BLOCKS_OF_MANY", 0 if many else 10**9)
     inputs = make_inputs([50, 1, 37], 40, 16)
     check_scan(inputs | {"z": None, "perm": None}, reverse)
 
@@ -118,7 +123,7 @@ def test_scan_in_parts_without_a_gate(
 @pytest.mark.parametrize("many", [False, True], ids=["one channel", "two channels"])
 @pytest.mark.parametrize("crossed", [False, True], ids=["one gate", "crossed"])
 def test_core(emulated: None, many: bool, crossed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selective_scan_nvrtc, "FEWEST_BLOCKS_OF_MANY", 0 if many else 10**9)
+    monkeypatch.setattr(_scan_branch_nvrtc, "FEWEST_BLOCKS_OF_MANY", 0 if many else 10**9)
     draw = torch.Generator().manual_seed(0)
     offsets, width, size = torch.tensor([0, 19, 19, 24]), 34, 16
 

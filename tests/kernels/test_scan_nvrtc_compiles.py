@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pcmamba.kernels import (
     _nvrtc,
+    _scan_branch_nvrtc,
     bidirectional_nvrtc,
     selective_scan_nvrtc,
     sum_parts_nvrtc,
@@ -192,7 +193,7 @@ def test_long_sequences_are_cut(recorder: Recorder) -> None:
     ],
 )
 def test_cuts_follow_from_sizes(sizes: tuple[int, int, int, int], steps: int) -> None:
-    assert selective_scan_nvrtc.part_length(*sizes, 1) == steps
+    assert _scan_branch_nvrtc.part_length(*sizes, 1) == steps
 
 
 @pytest.mark.parametrize(

@@ -524,10 +524,10 @@ def test_nvrtc_takes_mixed_types(name: str) -> None:
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
 def test_nvrtc_ragged_with_perm(cut: bool, reverse: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if cut:
-        from pcmamba.kernels import selective_scan_nvrtc
+        from pcmamba.kernels import _scan_branch_nvrtc
 
-        monkeypatch.setattr(selective_scan_nvrtc, "FEWEST_BLOCKS", 10**5)
-        monkeypatch.setattr(selective_scan_nvrtc, "SHORTEST_PART", 32)
+        monkeypatch.setattr(_scan_branch_nvrtc, "FEWEST_BLOCKS", 10**5)
+        monkeypatch.setattr(_scan_branch_nvrtc, "SHORTEST_PART", 32)
     lengths = [0, 135, 1, 0, 164]
     inputs = change(make_inputs(1, sum(lengths), 64, 16), ROWS, lambda t: t[0])
     inputs["initial_state"] = torch.randn(5, 64, 16, generator=torch.Generator().manual_seed(1))
